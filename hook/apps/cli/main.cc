@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "hook/apps/cli/command.h"
+
+namespace actiondfs::cli {
+
+int Report(const Status& status) {
+  if (status) {
+    return kSuccess;
+  }
+  fmt::print(stderr, "actiondfs: {}\n", status.error().ToString());
+  return kFailure;
+}
+
+}  // namespace actiondfs::cli
+
+int main(int argc, char** argv) {
+  using namespace actiondfs::cli;
+  CLI::App app("REAPI input trees, straight from a content-addressed store", "actiondfs");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", ACTIONDFS_VERSION);
+
+  Outcome outcome;
+  // Subcommands are registered here, one a line, as they come.
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? kSuccess : kUsage;
+  }
+  return outcome.code;
+}
