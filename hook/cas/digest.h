@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The name of a blob: hash function, hash and size, as REAPI's Digest message has it (build.bazel.remote.
-// execution.v2). Plain values, thread-safe.
+// The name of a blob: hash function, hash and size, as REAPI's Digest message has it
+// (build.bazel.remote. execution.v2). Plain values, thread-safe.
 #ifndef ACTIONDFS_HOOK_CAS_DIGEST_H_
 #define ACTIONDFS_HOOK_CAS_DIGEST_H_
 
@@ -17,8 +17,8 @@
 
 namespace actiondfs::cas {
 
-// Both give 32 bytes. This build hashes with SHA-256 only: BLAKE3 digests are understood, and refused with
-// EOPNOTSUPP where something would have to be hashed.
+// Both give 32 bytes. This build hashes with SHA-256 only: BLAKE3 digests are understood, and
+// refused with EOPNOTSUPP where something would have to be hashed.
 enum class HashFunction : uint8_t { kSha256, kBlake3 };
 
 inline constexpr size_t kHashSize = 32;
@@ -35,8 +35,8 @@ struct Digest {
   std::string ToString() const;  // "<hash>/<size>"
 };
 
-// "<64 lowercase hex>/<decimal size>", optionally "sha256:" or "blake3:" before it. EINVAL says which part
-// is wrong; the text is shown printable.
+// "<64 lowercase hex>/<decimal size>", optionally "sha256:" or "blake3:" before it. EINVAL says
+// which part is wrong; the text is shown printable.
 Result<Digest> ParseDigest(std::string_view text);
 
 std::string_view ToString(HashFunction function);  // "sha256", "blake3"

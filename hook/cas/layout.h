@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where a blob's file is below the CAS directory. Names and meanings: docs and design call them by shape,
-// with H the hash in hex and S the size in decimal:
+// Where a blob's file is below the CAS directory. Names and meanings: docs and design call them by
+// shape, with H the hash in hex and S the size in decimal:
 //   sharded         H[0:2]/H       actiond; Bazel's --disk_cache below cas/
 //   flat            H
 //   sharded-suffix  H[0:2]/H[2:]   buildbox
@@ -19,7 +19,7 @@
 
 namespace actiondfs::cas {
 
-enum class Layout : uint8_t { kSharded, kFlat, kShardedSuffix, kHashSize };
+enum class Layout : uint8_t { kSharded, kFlat, kShardedSuffix, kHashDashSize };
 
 std::string_view ToString(Layout layout);
 // EINVAL names the text and the four choices ("auto" is not a layout: see DetectLayout).
@@ -28,8 +28,8 @@ Result<Layout> ParseLayout(std::string_view text);
 // The blob's path relative to the CAS directory.
 std::string BlobPath(Layout layout, const Digest& digest);
 
-// What the names in the directory say, by the first entries that fit a layout; nullopt where none does (an
-// empty directory, say). EINVAL where entries of two layouts are found.
+// What the names in the directory say, by the first entries that fit a layout; nullopt where none
+// does (an empty directory, say). EINVAL where entries of two layouts are found.
 Result<std::optional<Layout>> DetectLayout(int cas_dir_fd);
 
 }  // namespace actiondfs::cas
