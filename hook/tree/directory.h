@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The immutable model of one REAPI Directory, made by kernel/shared's parser. A Directory owns the bytes of its
-// blob; entries borrow names and targets from them. Once made it never changes: share it between threads
-// freely by shared_ptr<const Directory>.
+// The immutable model of one REAPI Directory, made by kernel/shared's parser. A Directory owns the
+// bytes of its blob; entries borrow names and targets from them. Once made it never changes: share
+// it between threads freely by shared_ptr<const Directory>.
 #ifndef ACTIONDFS_HOOK_TREE_DIRECTORY_H_
 #define ACTIONDFS_HOOK_TREE_DIRECTORY_H_
 
@@ -33,13 +33,15 @@ inline constexpr Timestamp kDefaultMtime = {946684800, 0};
 struct Entry {
   EntryKind kind = EntryKind::kFile;
   std::string_view name;
-  cas::Digest digest;                // files and directories
-  bool is_executable = false;        // files
-  std::string_view symlink_target;   // symlinks
-  std::optional<uint32_t> unix_mode; // node_properties; permission bits only (07777 masked to 0777)
-  std::optional<Timestamp> mtime;    // node_properties
+  cas::Digest digest;               // files and directories
+  bool is_executable = false;       // files
+  std::string_view symlink_target;  // symlinks
+  std::optional<uint32_t>
+      unix_mode;                   // node_properties; permission bits only (07777 masked to 0777)
+  std::optional<Timestamp> mtime;  // node_properties
 
-  // Permission bits as design 3.4 has them: 0444 or 0555, 0755, 0777, unless unix_mode says otherwise.
+  // Permission bits as design 3.4 has them: 0444 or 0555, 0755, 0777, unless unix_mode says
+  // otherwise.
   uint32_t Permissions() const;
   Timestamp Mtime() const { return mtime.value_or(kDefaultMtime); }
 };
@@ -49,8 +51,8 @@ class Directory {
   // EUCLEAN: refused by the parser; the message names the fault, the offset and the offending name.
   static Result<std::shared_ptr<const Directory>> Parse(std::string blob);
 
-  // Entries in the order files, directories, symlinks, each list sorted by name: the index of an entry is
-  // stable for a digest, for ever.
+  // Entries in the order files, directories, symlinks, each list sorted by name: the index of an
+  // entry is stable for a digest, for ever.
   size_t size() const;
   Entry at(size_t index) const;  // index < size()
   // Binary search in the three lists; nullopt where there is no such name.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Parsed Directories by digest, shared by all mounts of a process. Each is read, hashed and parsed when it enters,
-// and only then: that is what makes one cache safe for stores that do not trust each other. Bounded in bytes; the
-// least recently used goes first (who still holds its shared_ptr keeps it). Thread-safe.
+// Parsed Directories by digest, shared by all mounts of a process. Each is read, hashed and parsed
+// when it enters, and only then: that is what makes one cache safe for stores that do not trust
+// each other. Bounded in bytes; the least recently used goes first (who still holds its shared_ptr
+// keeps it). Thread-safe.
 #ifndef ACTIONDFS_HOOK_TREE_DIRECTORY_CACHE_H_
 #define ACTIONDFS_HOOK_TREE_DIRECTORY_CACHE_H_
 
@@ -25,8 +26,9 @@ class DirectoryCache {
   DirectoryCache(const DirectoryCache&) = delete;
   DirectoryCache& operator=(const DirectoryCache&) = delete;
 
-  // From the cache, or from `store`. EIO: missing, unreadable or of another size; EUCLEAN: another hash, over
-  // kMaxDirectorySize, or refused by the parser. The message has the digest. Nothing is cached on failure.
+  // From the cache, or from `store`. EIO: missing, unreadable or of another size; EUCLEAN: another
+  // hash, over kMaxDirectorySize, or refused by the parser. The message has the digest. Nothing is
+  // cached on failure.
   Result<std::shared_ptr<const Directory>> Get(const cas::BlobStore& store,
                                                const cas::Digest& digest);
 
