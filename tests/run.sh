@@ -1,0 +1,97 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# The test command: everything, from a clean clone on Debian 12, as root. Ends at the first stage that fails; the
+# last stage is ctest of the normal build, so that its count is the last thing printed. What a stage builds stays in
+# build/, and a second run does only what changed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+usage() {
+  cat <<'USAGE'
+usage: tests/run.sh [--quick] [-L LABEL]
+  --quick    only the normal build and its tests
+  -L LABEL   only tests with this label (unit, layering, fuzz, cli, fuse, runtime, bench); implies --quick
+USAGE
+}
+
+quick=
+label=
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --quick) quick=1 ;;
+    -L) label="${2:?-L needs a label}"; quick=1; shift ;;
+    -h|--help) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
+  esac
+  shift
+done
+
+if [ -t 1 ]; then bold=$'\e[1m' plain=$'\e[0m'; else bold='' plain=''; fi
+heading() { printf '%s== [%4d s] %s%s\n' "$bold" "$SECONDS" "$*" "$plain"; }
+
+stage=start
+finish() {
+  local code=$?
+  trap - EXIT
+  if [ $code -ne 0 ]; then heading "FAILED: $stage" >&2; fi
+  exit $code
+}
+trap finish EXIT
+
+begin() {
+  stage="$*"
+  heading "$stage"
+}
+
+# quietly LOG COMMAND...: the command's output goes to the terminal only if it fails.
+quietly() {
+  local log="build/logs/$1"
+  shift
+  mkdir -p build/logs
+  if ! "$@" >"$log" 2>&1; then
+    tail -n 200 "$log"
+    return 1
+  fi
+}
+
+jobs="$(nproc)"
+python=/usr/bin/python3
+
+build() {
+  quietly "configure-$1.log" cmake --preset "$1"
+  quietly "build-$1.log" ninja -C "build/$1" -j "$jobs"
+}
+
+# What needs no container runtime, in a build with sanitizers.
+sanitized() {
+  begin "$1: build"
+  build "$1"
+  begin "$1: unit tests, corpus, command line, FUSE"
+  quietly "ctest-$1.log" ctest --test-dir "build/$1" -j "$jobs" --output-on-failure --no-tests=error \
+    -L '^(unit|fuzz|cli|fuse)$'
+  tail -n 40 "build/logs/ctest-$1.log" | grep -E 'tests passed|tests failed'
+}
+
+begin "packages"
+tests/lib/deps.sh test
+
+begin "dev: build (GCC)"
+build dev
+
+if [ -z "$quick" ]; then
+  begin "clang-format"
+  $python tests/lib/format.py
+  begin "tidy: build (clang)"
+  build tidy
+  begin "clang-tidy"
+  $python tests/lib/tidy.py build/tidy
+  export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+  export UBSAN_OPTIONS=print_stacktrace=1
+  export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+  sanitized asan-ubsan
+  sanitized tsan
+fi
+
+begin "dev: tests${label:+ labelled $label}"
+ctest --test-dir build/dev -j "$jobs" --output-on-failure --no-tests=error ${label:+-L "^$label\$"}
