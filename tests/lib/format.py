@@ -5,7 +5,7 @@
 import subprocess
 import sys
 
-from sources import sources
+from sources import TOP, sources
 
 sys.exit(subprocess.run(["clang-format-19", "--dry-run", "-Werror", *sources((".c", ".cc", ".h"))],
                         cwd=TOP).returncode)
