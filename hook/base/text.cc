@@ -11,15 +11,19 @@ namespace {
 
 constexpr char kHexDigits[] = "0123456789abcdef";
 
-// The length of the UTF-8 sequence at text[at] that is fit to be shown, or 0. C1 controls (U+0080 to U+009F),
-// the line and paragraph separators and the bidirectional overrides do not count as fit.
-size_t ShowableSequence(std::string_view text, size_t at) {
+struct Sequence {
+  size_t length = 0;  // 0: malformed
+  uint32_t point = 0;
+};
+
+// The UTF-8 sequence at text[at].
+Sequence DecodeUtf8(std::string_view text, size_t at) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[at + i]); };
   const unsigned char lead = byte(0);
   size_t length = 0;
   uint32_t point = 0;
   if (lead < 0x80) {
-    return lead >= 0x20 && lead != 0x7f && lead != '\\' ? 1 : 0;
+    return {1, lead};
   }
   if ((lead & 0xe0) == 0xc0) {
     length = 2;
@@ -31,23 +35,32 @@ size_t ShowableSequence(std::string_view text, size_t at) {
     length = 4;
     point = lead & 0x07U;
   } else {
-    return 0;
+    return {};
   }
   if (at + length > text.size()) {
-    return 0;
+    return {};
   }
   for (size_t i = 1; i < length; ++i) {
     if ((byte(i) & 0xc0) != 0x80) {
-      return 0;
+      return {};
     }
     point = point << 6 | (byte(i) & 0x3fU);
   }
   constexpr std::array<uint32_t, 5> kSmallest = {0, 0, 0x80, 0x800, 0x10000};
   const bool overlong = point < kSmallest[length];
   const bool surrogate = point >= 0xd800 && point <= 0xdfff;
-  const bool control = point < 0xa0 || (point >= 0x2028 && point <= 0x202e) ||
+  return overlong || surrogate || point > 0x10ffff ? Sequence{} : Sequence{length, point};
+}
+
+// The length of the UTF-8 sequence at text[at] that is fit to be shown, or 0. Controls (C1 too,
+// U+0080 to U+009F), the line and paragraph separators and the bidirectional overrides do not count
+// as fit; nor does the backslash, which Printable() writes in its own way.
+size_t ShowableSequence(std::string_view text, size_t at) {
+  const auto [length, point] = DecodeUtf8(text, at);
+  const bool control = point < 0x20 || (point >= 0x7f && point < 0xa0) ||
+                       (point >= 0x2028 && point <= 0x202e) ||
                        (point >= 0x2066 && point <= 0x2069) || point == 0xfeff;
-  return overlong || surrogate || control || point > 0x10ffff ? 0 : length;
+  return control || point == '\\' ? 0 : length;
 }
 
 }  // namespace
@@ -88,6 +101,17 @@ std::string Printable(std::string_view text, size_t limit) {
 
 std::string Quoted(std::string_view text, size_t limit) {
   return "'" + Printable(text, limit) + "'";
+}
+
+bool IsUtf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const size_t length = DecodeUtf8(text, i).length;
+    if (length == 0) {
+      return false;
+    }
+    i += length;
+  }
+  return true;
 }
 
 std::optional<int64_t> ParseDecimal(std::string_view text) {

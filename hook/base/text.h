@@ -21,6 +21,9 @@ std::string Printable(std::string_view text, size_t limit = 256);
 // Printable text in single quotes.
 std::string Quoted(std::string_view text, size_t limit = 256);
 
+// Well-formed UTF-8: no overlong form, no surrogate, nothing over U+10FFFF. Control characters are fine.
+bool IsUtf8(std::string_view text);
+
 // A decimal number, digits only (no sign, no space, no leading zero but "0" itself), at most INT64_MAX.
 std::optional<int64_t> ParseDecimal(std::string_view text);
 

@@ -2,7 +2,6 @@
 #include "hook/cas/blob_store.h"
 
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -15,6 +14,7 @@
 #include <span>
 #include <utility>
 
+#include "hook/base/beneath.h"
 #include "hook/base/dir_stream.h"
 #include "hook/base/files.h"
 #include "hook/base/text.h"
@@ -23,18 +23,17 @@
 namespace actiondfs::cas {
 namespace {
 
-constexpr uint64_t kBeneath = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
 constexpr mode_t kBlobMode = 0444;
 constexpr mode_t kDirMode = 0755;
 
 // The directory `name` below `dirfd` as O_PATH, made where it is missing.
 Result<UniqueFd> OpenOrMakeDir(int dirfd, const std::string& name) {
-  auto dir = OpenAt2(dirfd, name, O_PATH | O_DIRECTORY, kBeneath);
+  auto dir = OpenAt2(dirfd, name, O_PATH | O_DIRECTORY, kResolveBeneath);
   if (dir || dir.error().code() != ENOENT) {
     return dir;
   }
   RETURN_IF_ERROR(MkdirAt(dirfd, name, kDirMode, /*exist_ok=*/true));
-  return OpenAt2(dirfd, name, O_PATH | O_DIRECTORY, kBeneath);
+  return OpenAt2(dirfd, name, O_PATH | O_DIRECTORY, kResolveBeneath);
 }
 
 // Unlike that of any other writer on this file system, whatever pid namespace it lives in.
@@ -52,8 +51,8 @@ class TemporaryFile {
   static Result<TemporaryFile> Create(int cas_dir) {
     ASSIGN_OR_RETURN(UniqueFd dir, OpenOrMakeDir(cas_dir, kTemporaryDir));
     ASSIGN_OR_RETURN(std::string name, UniqueName());
-    ASSIGN_OR_RETURN(UniqueFd fd,
-                     OpenAt2(dir.get(), name, O_WRONLY | O_CREAT | O_EXCL, kBeneath, kBlobMode));
+    ASSIGN_OR_RETURN(UniqueFd fd, OpenAt2(dir.get(), name, O_WRONLY | O_CREAT | O_EXCL,
+                                          kResolveBeneath, kBlobMode));
     return TemporaryFile(std::move(dir), std::move(fd), std::move(name));
   }
   TemporaryFile(TemporaryFile&&) = default;
@@ -163,7 +162,7 @@ Result<UniqueFd> BlobStore::OpenFile(const Digest& digest, int flags) const {
   // O_NONBLOCK so that a FIFO in a blob's place is refused below instead of waited for.
   const bool path_only = (flags & O_PATH) != 0;
   const int open_flags = path_only ? flags : flags | O_NONBLOCK | O_NOCTTY;
-  auto fd = OpenAt2(dir_.get(), BlobPath(layout_, digest), open_flags, kBeneath);
+  auto fd = OpenAt2(dir_.get(), BlobPath(layout_, digest), open_flags, kResolveBeneath);
   if (!fd) {
     const int code = fd.error().code();
     // A symlink, or something that is no directory, in the way: the store is damaged.
@@ -244,7 +243,7 @@ Result<bool> BlobStore::Add(const Digest& digest, const std::function<Status(int
 }
 
 Status BlobStore::RemoveStaleTemporaries(std::chrono::seconds age) const {
-  auto dir = OpenAt2(dir_.get(), kTemporaryDir, O_RDONLY | O_DIRECTORY, kBeneath);
+  auto dir = OpenAt2(dir_.get(), kTemporaryDir, O_RDONLY | O_DIRECTORY, kResolveBeneath);
   if (!dir) {
     return dir.error().code() == ENOENT ? Status() : std::unexpected(std::move(dir).error());
   }

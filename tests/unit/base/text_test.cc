@@ -11,8 +11,12 @@ namespace {
 TEST(TextTest, PrintableEscapesWhatATerminalWouldObey) {
   EXPECT_EQ(Printable("a\nb\x1b[31m\x7f"), "a\\nb\\x1b[31m\\x7f");
   EXPECT_EQ(Printable("back\\slash"), "back\\\\slash");
-  EXPECT_EQ(Printable("\xc2\x9b" "31m"), "\\xc2\\x9b31m");        // CSI as a C1 control
-  EXPECT_EQ(Printable("\xe2\x80\xae" "gpj"), "\\xe2\\x80\\xaegpj");  // right-to-left override
+  EXPECT_EQ(Printable("\xc2\x9b"
+                      "31m"),
+            "\\xc2\\x9b31m");  // CSI as a C1 control
+  EXPECT_EQ(Printable("\xe2\x80\xae"
+                      "gpj"),
+            "\\xe2\\x80\\xaegpj");  // right-to-left override
 }
 
 TEST(TextTest, PrintableKeepsUtf8AndEscapesWhatIsNot) {
@@ -39,6 +43,17 @@ TEST(TextTest, HexIsLowercaseAndOfTheRightLength) {
   EXPECT_EQ(ToHex(bytes), "0aff");
   for (const char* bad : {"0AFF", "0af", "0afff", "0afg", ""}) {
     EXPECT_FALSE(FromHex(bad, bytes)) << bad;
+  }
+}
+
+TEST(TextTest, IsUtf8KnowsMalformedSequences) {
+  for (const char* good :
+       {"", "plain", "\n\\", "gr\xc3\xbc\xc3\x9f", "\xe2\x82\xac", "\xf0\x9f\x98\x80"}) {
+    EXPECT_TRUE(IsUtf8(good)) << Printable(good);
+  }
+  for (const char* bad : {"\xff", "\x80", "a\xc3", "\xc3(", "\xc0\xaf", "\xe0\x80\xaf",
+                          "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80"}) {
+    EXPECT_FALSE(IsUtf8(bad)) << Printable(bad);
   }
 }
 
