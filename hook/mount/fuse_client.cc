@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hook/mount/fuse_client.h"
+
+#include <cerrno>
+#include <chrono>
+
+#include "actiondfs/serve.pb.h"
+#include "hook/base/socket.h"
+#include "hook/base/text.h"
+
+namespace actiondfs::mount {
+namespace {
+
+// Far over what the server needs, and under the time that runtimes give a hook.
+constexpr std::chrono::seconds kTimeout(10);
+constexpr size_t kMaxReply = size_t{1} << 20;
+
+struct Answer {
+  Reply reply;
+  std::vector<UniqueFd> fds;
+};
+
+Result<UniqueFd> Connect(const std::string& path) {
+  auto socket = ConnectUnix(path);
+  if (!socket && (socket.error().code() == ENOENT || socket.error().code() == ECONNREFUSED)) {
+    return Wrap(
+        std::move(socket).error(),
+        "the FUSE server does not run (start it: systemctl start actiondfs-serve.socket, or: "
+        "actiondfs serve --socket " +
+            Printable(path) + ")");
+  }
+  return socket;
+}
+
+Result<Answer> Ask(const std::string& path, const Request& request, const std::vector<int>& fds) {
+  ASSIGN_OR_RETURN(const UniqueFd socket, Connect(path));
+  RETURN_IF_ERROR(SendMessage(socket.get(), request.SerializeAsString(), fds));
+  ASSIGN_OR_RETURN(Message message, ReceiveMessage(socket.get(), kMaxReply, kTimeout));
+  Answer answer;
+  if (message.data.empty() || !answer.reply.ParseFromString(message.data)) {
+    return MakeError(EPROTO, "the FUSE server gave no proper answer");
+  }
+  if (answer.reply.error() != 0) {
+    return MakeError(answer.reply.error(),
+                     "FUSE server: " + Printable(answer.reply.message(), 1000));
+  }
+  answer.fds = std::move(message.fds);
+  return answer;
+}
+
+}  // namespace
+
+Status FuseClient::Probe() const {
+  // Connecting is enough, and a third of the time of asking: it is part of every container's start.
+  RETURN_IF_ERROR(Connect(socket_path_));
+  return {};
+}
+
+Result<DetachedMount> FuseClient::Mount(const FuseMountOptions& options,
+                                        const cas::BlobStore& store, int stage_fd) const {
+  Request request;
+  MountRequest& mount = *request.mutable_mount();
+  mount.set_id(options.id);
+  mount.set_cas_name(options.cas_name);
+  mount.set_layout(std::string(cas::ToString(store.layout())));
+  mount.set_root_hash(options.root.hash.data(), options.root.hash.size());
+  mount.set_root_size(options.root.size);
+  mount.set_has_stage(stage_fd >= 0);
+  mount.set_uid(options.uid);
+  mount.set_gid(options.gid);
+  mount.set_inodes_by_content(options.inodes_by_content);
+  mount.set_no_passthrough(options.no_passthrough);
+  mount.set_many_roots(options.many_roots);
+  mount.set_list_roots(options.list_roots);
+  mount.set_selinux_context(options.selinux_context);
+  std::vector<int> fds = {store.dir_fd()};
+  if (stage_fd >= 0) {
+    fds.push_back(stage_fd);
+  }
+  ASSIGN_OR_RETURN(Answer answer, Ask(socket_path_, request, fds));
+  if (answer.fds.size() != 1) {
+    return MakeError(EPROTO, "the FUSE server answered without a mount");
+  }
+  return DetachedMount(std::move(answer.fds[0]));
+}
+
+Result<FuseStats> FuseClient::Stats(const std::string& id) const {
+  Request request;
+  request.mutable_stats()->set_id(id);
+  ASSIGN_OR_RETURN(const Answer answer, Ask(socket_path_, request, {}));
+  FuseStats stats;
+  for (const Counter& counter : answer.reply.stats().counters()) {
+    stats.counters.emplace_back(counter.name(), counter.value());
+  }
+  stats.stage_error = answer.reply.stats().stage_error();
+  return stats;
+}
+
+Result<std::vector<FuseMountInfo>> FuseClient::List() const {
+  Request request;
+  request.mutable_list();
+  ASSIGN_OR_RETURN(const Answer answer, Ask(socket_path_, request, {}));
+  std::vector<FuseMountInfo> mounts;
+  for (const MountInfo& info : answer.reply.list().mounts()) {
+    mounts.push_back({info.id(), info.root(), info.cas_name(), info.strict(), info.passthrough(),
+                      info.since_unix_seconds()});
+  }
+  return mounts;
+}
+
+}  // namespace actiondfs::mount

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hook/mount/workspace.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "hook/base/files.h"
+#include "hook/base/text.h"
+#include "hook/mount/overlay.h"
+#include "hook/mount/target.h"
+
+namespace actiondfs::mount {
+namespace {
+
+constexpr int kOpenDir = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+
+// "/a/b/c" -> {"/a/b", "c"}
+std::pair<std::string, std::string> SplitLast(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return {path.substr(0, slash), path.substr(slash + 1)};
+}
+
+// Attached pins, not detached mounts, are what overlayfs and open_tree(2) take on kernels
+// before 6.15.
+Status Pin(const DetachedMount& mount, const StateDir& state, const char* pin) {
+  ASSIGN_OR_RETURN(const UniqueFd dir, state.MakePin(pin));
+  return AttachMount(mount, dir.get());
+}
+
+Result<UniqueFd> OpenStage(const plan::MountPlan& plan) {
+  const std::string path = plan.stage_dir + "/" + kStage;
+  RETURN_IF_ERROR(MkdirAt(AT_FDCWD, path, 0700));
+  return OpenAt(AT_FDCWD, path, kOpenDir);
+}
+
+Status BuildOverlay(const plan::MountPlan& plan, const std::string& selinux_context,
+                    const DetachedMount& tree, const StateDir& state) {
+  RETURN_IF_ERROR(Pin(tree, state, kLowerPin));
+  OverlayOptions options;
+  options.lower = state.PinPath(kLowerPin);
+  options.stage_dir = plan.stage_dir;
+  options.uid = plan.owner_uid;
+  options.gid = plan.owner_gid;
+  options.selinux_context = selinux_context;
+  ASSIGN_OR_RETURN(const DetachedMount overlay, MakeOverlay(options));
+  return Pin(overlay, state, kPin);
+}
+
+}  // namespace
+
+Status MakeStage(const plan::MountPlan& plan) {
+  if (plan.stage_dir.empty()) {
+    return {};
+  }
+  const auto [parent, name] = SplitLast(plan.stage_dir);
+  RETURN_IF_ERROR(MakeDirectories(parent, 0700));
+  ASSIGN_OR_RETURN(const UniqueFd dir, OpenAt(AT_FDCWD, parent, kOpenDir));
+  RETURN_IF_ERROR(RemoveTree(dir.get(), name));
+  return MkdirAt(dir.get(), name, 0700);
+}
+
+Status BuildWorkspace(const plan::MountPlan& plan, const cas::BlobStore& store, Mounter& mounter,
+                      const std::string& selinux_context, const StateDir& state) {
+  UniqueFd stage;
+  if (plan.mode == oci::Mode::kStrict) {
+    ASSIGN_OR_RETURN(stage, OpenStage(plan));
+  }
+  const bool overlay = plan.mode == oci::Mode::kOverlay;
+  // A label belongs on the container's own superblock: with an overlay, on that one alone.
+  ASSIGN_OR_RETURN(const DetachedMount tree,
+                   mounter.MountTree(plan, store, stage.get(), overlay ? "" : selinux_context));
+  return overlay ? BuildOverlay(plan, selinux_context, tree, state) : Pin(tree, state, kPin);
+}
+
+Status AttachWorkspace(const StateDir& state, const Container& container, const std::string& rootfs,
+                       const std::string& destination, bool may_create_target) {
+  ASSIGN_OR_RETURN(const UniqueFd pin, OpenAt(AT_FDCWD, state.PinPath(kPin), O_PATH | O_DIRECTORY));
+  ASSIGN_OR_RETURN(const DetachedMount copy, CloneMount(pin.get()));
+  ASSIGN_OR_RETURN(const NamespaceReturn back, NamespaceReturn::Here());
+  RETURN_IF_ERROR(container.EnterMountNamespace());
+  ASSIGN_OR_RETURN(Target target, Target::Open(rootfs, destination, may_create_target));
+  if (auto attached = AttachMount(copy, target.fd()); !attached) {
+    target.RemoveCreated();
+    return Wrap(std::move(attached).error(), "destination " + Quoted(destination));
+  }
+  return {};
+}
+
+Status ReleaseWorkspace(const StateDir& state) {
+  RETURN_IF_ERROR(DetachAll(state.PinPath(kPin)));
+  return DetachAll(state.PinPath(kLowerPin));
+}
+
+Status RemoveStage(const std::string& stage_dir, bool keep) {
+  if (stage_dir.empty()) {
+    return {};
+  }
+  const auto [parent, name] = SplitLast(stage_dir);
+  auto dir = OpenAt(AT_FDCWD, parent, kOpenDir);
+  if (!dir) {
+    return dir.error().code() == ENOENT ? Status() : std::unexpected(std::move(dir).error());
+  }
+  if (!keep) {
+    return RemoveTree(dir->get(), name);
+  }
+  ASSIGN_OR_RETURN(const UniqueFd stage, OpenAt(dir->get(), name, kOpenDir));
+  return WriteFileAtomically(stage.get(), kKeptMarker, "", 0600, /*durable=*/false);
+}
+
+}  // namespace actiondfs::mount

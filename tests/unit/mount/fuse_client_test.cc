@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hook/mount/fuse_client.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <functional>
+#include <thread>
+
+#include "actiondfs/serve.pb.h"
+#include "hook/base/socket.h"
+
+namespace actiondfs::mount {
+namespace {
+
+class FuseClientTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = testing::TempDir() + "/fuse_client_test.XXXXXX";
+    ASSERT_NE(::mkdtemp(dir_.data()), nullptr);
+    path_ = dir_ + "/sock";
+  }
+  void TearDown() override { std::filesystem::remove_all(dir_); }
+
+  // Answers one request with `reply`.
+  std::jthread Serve(std::function<std::string(const Request&)> answer) {
+    listener_ = ListenUnix(path_, 1).value();
+    return std::jthread([this, answer = std::move(answer)] {
+      const UniqueFd peer(::accept(listener_.get(), nullptr, nullptr));
+      const Message message =
+          ReceiveMessage(peer.get(), 65536, std::chrono::milliseconds(10000)).value();
+      Request request;
+      EXPECT_TRUE(request.ParseFromString(message.data));
+      EXPECT_TRUE(SendMessage(peer.get(), answer(request), {}));
+    });
+  }
+
+  std::string dir_, path_;
+  UniqueFd listener_;
+};
+
+TEST_F(FuseClientTest, NoServerSaysHowToStartOne) {
+  const auto status = FuseClient(path_).Probe();
+  EXPECT_EQ(status.error().code(), ENOENT);
+  EXPECT_THAT(status.error().what(), testing::HasSubstr("actiondfs serve --socket " + path_));
+}
+
+TEST_F(FuseClientTest, StatsKeepTheirOrder) {
+  const std::jthread server = Serve([](const Request& request) {
+    EXPECT_EQ(request.stats().id(), "c1");
+    Reply reply;
+    for (const char* name : {"mounts", "dir_loads"}) {
+      Counter& counter = *reply.mutable_stats()->add_counters();
+      counter.set_name(name);
+      counter.set_value(7);
+    }
+    reply.mutable_stats()->set_stage_error(ENOSPC);
+    return reply.SerializeAsString();
+  });
+  const FuseStats stats = FuseClient(path_).Stats("c1").value();
+  EXPECT_EQ(stats.counters[0], std::make_pair(std::string("mounts"), uint64_t{7}));
+  EXPECT_EQ(stats.counters[1].first, "dir_loads");
+  EXPECT_EQ(stats.stage_error, ENOSPC);
+}
+
+TEST_F(FuseClientTest, ServersErrorKeepsItsErrnoAndIsShownPrintable) {
+  const std::jthread server = Serve([](const Request&) {
+    Reply reply;
+    reply.set_error(ENOENT);
+    reply.set_message("no mount \x1b[31m");
+    return reply.SerializeAsString();
+  });
+  const auto stats = FuseClient(path_).Stats("c1");
+  EXPECT_EQ(stats.error().code(), ENOENT);
+  EXPECT_THAT(stats.error().what(), testing::HasSubstr("\\x1b[31m"));
+}
+
+TEST_F(FuseClientTest, NonsenseIsAProtocolError) {
+  const std::jthread server = Serve([](const Request&) { return std::string("\xff\xff\xff"); });
+  EXPECT_EQ(FuseClient(path_).List().error().code(), EPROTO);
+}
+
+}  // namespace
+}  // namespace actiondfs::mount
