@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "hook/base/mutex.h"
+#include "kernel/uapi/actiondfs.h"
 
 namespace actiondfs::tree {
 namespace {
@@ -21,9 +22,7 @@ namespace {
 // empty Directories is bounded too.
 constexpr size_t kOverheadPerEntry = 256;
 
-std::string Context(const cas::Digest& digest) {
-  return "Directory " + digest.ToString();
-}
+static_assert(kMaxDirectorySize == ACTIONDFS_DIRECTORY_SIZE_MAX);
 
 // A blob that is not what its digest says is broken, whatever the store calls it: an action that
 // got ENOENT would go on to the next include path.
@@ -44,19 +43,16 @@ int ErrnoFor(int code) {
 
 Result<std::shared_ptr<const Directory>> LoadDirectory(const cas::BlobStore& store,
                                                        const cas::Digest& digest) {
-  if (std::cmp_greater(digest.size, kMaxDirectorySize)) {
-    return MakeError(EUCLEAN, Context(digest) + ": over 64 MiB");
-  }
   Result<std::string> blob = store.ReadBlob(digest, kMaxDirectorySize);
   if (!blob.has_value()) {
     const Error& error = blob.error();
     const int code = ErrnoFor(error.code());
-    // The store's own errno is told where it is another.
-    return MakeError(
-        code, Context(digest) + ": " + (code == error.code() ? error.what() : error.ToString()));
+    // The store names the digest. Its own errno is told where it is another.
+    return MakeError(code,
+                     "read Directory: " + (code == error.code() ? error.what() : error.ToString()));
   }
   Result<std::shared_ptr<const Directory>> directory = Directory::Parse(std::move(blob).value());
-  if (!directory.has_value()) return Wrap(std::move(directory).error(), Context(digest));
+  if (!directory.has_value()) return Wrap(std::move(directory).error(), digest.ToString());
   return directory;
 }
 

@@ -97,9 +97,9 @@ class Walker {
   }
 
   Status Fail(const cas::Digest& digest, Error error) {
-    error = std::move(error).Wrap(Shown(path_));
-    if (!visitor_.failure) return std::unexpected(std::move(error));
-    return visitor_.failure(path_, digest, std::move(error));
+    std::unexpected<Error> shown = Wrap(std::move(error), Shown(path_));
+    if (!visitor_.failure) return shown;
+    return visitor_.failure(path_, digest, std::move(shown).error());
   }
 
   DirectoryCache& cache_;
