@@ -15,7 +15,7 @@ class UniqueFd {
   explicit UniqueFd(int fd) : fd_(fd) {}  // takes ownership; negative means none
   UniqueFd(UniqueFd&& other) noexcept : fd_(other.Release()) {}
   UniqueFd& operator=(UniqueFd&& other) noexcept {
-    UniqueFd old(std::exchange(fd_, other.Release()));
+    const UniqueFd old(std::exchange(fd_, other.Release()));
     return *this;
   }
   UniqueFd(const UniqueFd&) = delete;
