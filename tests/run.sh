@@ -65,8 +65,6 @@ build() {
 
 # What needs no container runtime, in a build with sanitizers.
 sanitized() {
-  begin "$1: build"
-  build "$1"
   begin "$1: unit tests, corpus, command line, FUSE"
   quietly "ctest-$1.log" ctest --test-dir "build/$1" -j "$jobs" --output-on-failure --no-tests=error \
     -L '^(unit|fuzz|cli|fuse)$'
@@ -82,14 +80,17 @@ build dev
 if [ -z "$quick" ]; then
   begin "clang-format"
   $python tests/lib/format.py
-  begin "tidy: build (clang)"
-  build tidy
-  begin "clang-tidy"
-  $python tests/lib/tidy.py build/tidy
   export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
   export UBSAN_OPTIONS=print_stacktrace=1
   export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+  # This is the build with clang, too: its warnings are errors, and clang-tidy reads its flags.
+  begin "asan-ubsan: build (clang)"
+  build asan-ubsan
+  begin "clang-tidy"
+  $python tests/lib/tidy.py build/asan-ubsan
   sanitized asan-ubsan
+  begin "tsan: build (clang)"
+  build tsan
   sanitized tsan
 fi
 
