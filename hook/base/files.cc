@@ -18,7 +18,8 @@
 namespace actiondfs {
 namespace {
 
-// A few retries: the process is full of signals only in tests, and openat2 says EAGAIN while a rename races.
+// A few retries: the process is full of signals only in tests, and openat2 says EAGAIN while a
+// rename races.
 template <typename Call>
 auto Retry(Call call, int retryable) {
   auto result = call();
@@ -71,10 +72,12 @@ Status RemoveContents(UniqueFd dir, dev_t device, int depth) {
     return ErrnoError("read directory");
   }
   const int fd = dir.Release();  // the stream owns it now
-  // Names are gathered first: deleting under a running readdir may skip entries on some file systems.
+  // Names are gathered first: deleting under a running readdir may skip entries on some file
+  // systems.
   std::vector<std::string> names;
   errno = 0;
-  while (const dirent* entry = ::readdir(stream.get())) {  // NOLINT(concurrency-mt-unsafe): own stream
+  while (const dirent* entry =
+             ::readdir(stream.get())) {  // NOLINT(concurrency-mt-unsafe): own stream
     const std::string_view name = entry->d_name;
     if (name != "." && name != "..") {
       names.emplace_back(name);
@@ -106,8 +109,8 @@ Result<UniqueFd> OpenAt2(int dirfd, const std::string& path, int flags, uint64_t
   how.flags = static_cast<uint64_t>(flags) | O_CLOEXEC;
   how.mode = mode;
   how.resolve = resolve;
-  const long fd = Retry(
-      [&] { return ::syscall(SYS_openat2, dirfd, path.c_str(), &how, sizeof(how)); }, EAGAIN);
+  const long fd =
+      Retry([&] { return ::syscall(SYS_openat2, dirfd, path.c_str(), &how, sizeof(how)); }, EAGAIN);
   if (fd < 0) {
     return ErrnoError("open " + Quoted(path));
   }

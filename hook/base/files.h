@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Thin wrappers around the *at() system calls: Result instead of -1, O_CLOEXEC always, EINTR retried, and
-// the path (made printable) in the error. All functions are thread-safe. dirfd may be AT_FDCWD.
+// Thin wrappers around the *at() system calls: Result instead of -1, O_CLOEXEC always, EINTR
+// retried, and the path (made printable) in the error. All functions are thread-safe. dirfd may be
+// AT_FDCWD.
 #ifndef ACTIONDFS_HOOK_BASE_FILES_H_
 #define ACTIONDFS_HOOK_BASE_FILES_H_
 
@@ -40,12 +41,12 @@ Result<std::string> ReadAll(int fd, size_t limit);
 Result<std::string> ReadFileAt(int dirfd, const std::string& path, size_t limit);
 // Writes all of it, or fails.
 Status WriteAll(int fd, std::string_view data);
-// Replaces dirfd/name with `data` so that a reader, or a crash, sees the old file or the new one, never a
-// part: temporary name, fsync, rename, fsync of the directory (where `durable`).
+// Replaces dirfd/name with `data` so that a reader, or a crash, sees the old file or the new one,
+// never a part: temporary name, fsync, rename, fsync of the directory (where `durable`).
 Status WriteFileAtomically(int dirfd, const std::string& name, std::string_view data, mode_t mode,
                            bool durable);
-// rm -rf of dirfd/name: never follows symlinks and never crosses to another file system. A name that does
-// not exist is success.
+// rm -rf of dirfd/name: never follows symlinks and never crosses to another file system. A name
+// that does not exist is success.
 Status RemoveTree(int dirfd, const std::string& name);
 
 }  // namespace actiondfs

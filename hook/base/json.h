@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// JSON from untrusted hands, with bounds on size and depth, and an error that says where. Thread-safe.
+// JSON from untrusted hands, with bounds on size and depth, and an error that says where.
+// Thread-safe.
 #ifndef ACTIONDFS_HOOK_BASE_JSON_H_
 #define ACTIONDFS_HOOK_BASE_JSON_H_
 
@@ -17,7 +18,8 @@ struct JsonLimits {
   int depth = 64;
 };
 
-// EINVAL for malformed text (with line and column) and for nesting deeper than `depth`; EFBIG for size.
+// EINVAL for malformed text (with line and column) and for nesting deeper than `depth`; EFBIG for
+// size.
 Result<nlohmann::json> ParseJson(std::string_view text, const JsonLimits& limits = {});
 
 }  // namespace actiondfs

@@ -12,7 +12,9 @@ std::string ErrnoText(int code) {
   return strerror_r(code, buffer, sizeof(buffer));
 }
 
-std::string Error::ToString() const { return what_ + ": " + ErrnoText(code_); }
+std::string Error::ToString() const {
+  return what_ + ": " + ErrnoText(code_);
+}
 
 Error&& Error::Wrap(std::string_view context) && {
   what_.insert(0, ": ").insert(0, context);

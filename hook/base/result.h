@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The one way in which fallible functions of hook/ report failure: Result<T>, a value or an Error. An Error
-// keeps the exact errno and a chain of what was being done, outermost first, so that the last line a user
-// sees reads like "mount workspace: open CAS '/srv/cas': Permission denied". No exception crosses a room.
-// Values are plain data: safe to move between threads, not to share while one of them writes.
+// The one way in which fallible functions of hook/ report failure: Result<T>, a value or an Error.
+// An Error keeps the exact errno and a chain of what was being done, outermost first, so that the
+// last line a user sees reads like "mount workspace: open CAS '/srv/cas': Permission denied". No
+// exception crosses a room. Values are plain data: safe to move between threads, not to share while
+// one of them writes.
 #ifndef ACTIONDFS_HOOK_BASE_RESULT_H_
 #define ACTIONDFS_HOOK_BASE_RESULT_H_
 
@@ -51,21 +52,21 @@ std::string ErrnoText(int code);
 #define ACTIONDFS_CONCAT(a, b) ACTIONDFS_CONCAT_INNER(a, b)
 
 // RETURN_IF_ERROR(expr): returns expr's error from the calling function.
-#define RETURN_IF_ERROR(expr)                              \
-  do {                                                     \
-    if (auto status_ = (expr); !status_.has_value()) {     \
-      return std::unexpected(std::move(status_).error());  \
-    }                                                      \
+#define RETURN_IF_ERROR(expr)                             \
+  do {                                                    \
+    if (auto status_ = (expr); !status_.has_value()) {    \
+      return std::unexpected(std::move(status_).error()); \
+    }                                                     \
   } while (false)
 
 // ASSIGN_OR_RETURN(auto x, expr): x takes expr's value, or the calling function returns its error.
 #define ASSIGN_OR_RETURN(lhs, expr) \
   ASSIGN_OR_RETURN_INNER(ACTIONDFS_CONCAT(result_, __LINE__), lhs, expr)
-#define ASSIGN_OR_RETURN_INNER(tmp, lhs, expr)          \
-  auto tmp = (expr);                                    \
-  if (!tmp.has_value()) {                               \
-    return std::unexpected(std::move(tmp).error());     \
-  }                                                     \
+#define ASSIGN_OR_RETURN_INNER(tmp, lhs, expr)      \
+  auto tmp = (expr);                                \
+  if (!tmp.has_value()) {                           \
+    return std::unexpected(std::move(tmp).error()); \
+  }                                                 \
   lhs = std::move(tmp).value() /* NOLINT(bugprone-macro-parentheses): a declaration */
 
 #endif  // ACTIONDFS_HOOK_BASE_RESULT_H_

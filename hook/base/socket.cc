@@ -58,7 +58,8 @@ Result<UniqueFd> ListenUnix(const std::string& path, int backlog) {
   int bound = ::bind(fd.get(), Generic(address), sizeof(address));
   if (bound != 0 && errno == EADDRINUSE) {
     if (ConnectUnix(path)) {
-      return MakeError(EADDRINUSE, "listen at " + Quoted(path) + ": a server answers there already");
+      return MakeError(EADDRINUSE,
+                       "listen at " + Quoted(path) + ": a server answers there already");
     }
     ::unlink(path.c_str());
     bound = ::bind(fd.get(), Generic(address), sizeof(address));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Unix SOCK_SEQPACKET sockets: one message a packet, with file descriptors beside it. Each function uses
-// only its arguments and may be called from any thread.
+// Unix SOCK_SEQPACKET sockets: one message a packet, with file descriptors beside it. Each function
+// uses only its arguments and may be called from any thread.
 #ifndef ACTIONDFS_HOOK_BASE_SOCKET_H_
 #define ACTIONDFS_HOOK_BASE_SOCKET_H_
 
@@ -20,9 +20,11 @@ namespace actiondfs {
 // The most descriptors that one message carries here; more is an error on either side.
 inline constexpr int kMaxFdsPerMessage = 8;
 
-// ENOENT: no such socket; ECONNREFUSED: nobody listens; EINVAL: the path is too long for sockaddr_un.
+// ENOENT: no such socket; ECONNREFUSED: nobody listens; EINVAL: the path is too long for
+// sockaddr_un.
 Result<UniqueFd> ConnectUnix(const std::string& path);
-// Binds (replacing a stale socket that nobody answers; EADDRINUSE where somebody does), mode 0600, listens.
+// Binds (replacing a stale socket that nobody answers; EADDRINUSE where somebody does), mode 0600,
+// listens.
 Result<UniqueFd> ListenUnix(const std::string& path, int backlog);
 // The peer's uid, gid, pid, as the kernel attests them.
 struct PeerCredentials {
@@ -37,8 +39,8 @@ struct Message {
   std::string data;  // empty: the peer closed
   std::vector<UniqueFd> fds;
 };
-// Waits at most `timeout` (negative: for ever); ETIMEDOUT. A message over `limit` bytes, or with more than
-// kMaxFdsPerMessage descriptors: EMSGSIZE.
+// Waits at most `timeout` (negative: for ever); ETIMEDOUT. A message over `limit` bytes, or with
+// more than kMaxFdsPerMessage descriptors: EMSGSIZE.
 Result<Message> ReceiveMessage(int socket, size_t limit, std::chrono::milliseconds timeout);
 
 }  // namespace actiondfs

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Text that crosses a trust boundary: parsing numbers and hex strictly, and making bytes safe to show.
-// Pure functions, thread-safe.
+// Text that crosses a trust boundary: parsing numbers and hex strictly, and making bytes safe to
+// show. Pure functions, thread-safe.
 #ifndef ACTIONDFS_HOOK_BASE_TEXT_H_
 #define ACTIONDFS_HOOK_BASE_TEXT_H_
 
@@ -14,17 +14,20 @@
 
 namespace actiondfs {
 
-// `text` with every control byte, every byte that is not part of valid UTF-8, and the backslash written as
-// \n, \t, \r, \\ or \xHH; longer than `limit` bytes, it is cut and ends in "...". Terminals and logs are
-// safe from it.
+// `text` with every control byte, every byte that is not part of valid UTF-8, and the backslash
+// written as
+// \n, \t, \r, \\ or \xHH; longer than `limit` bytes, it is cut and ends in "...". Terminals and
+// logs are safe from it.
 std::string Printable(std::string_view text, size_t limit = 256);
 // Printable text in single quotes.
 std::string Quoted(std::string_view text, size_t limit = 256);
 
-// Well-formed UTF-8: no overlong form, no surrogate, nothing over U+10FFFF. Control characters are fine.
+// Well-formed UTF-8: no overlong form, no surrogate, nothing over U+10FFFF. Control characters are
+// fine.
 bool IsUtf8(std::string_view text);
 
-// A decimal number, digits only (no sign, no space, no leading zero but "0" itself), at most INT64_MAX.
+// A decimal number, digits only (no sign, no space, no leading zero but "0" itself), at most
+// INT64_MAX.
 std::optional<int64_t> ParseDecimal(std::string_view text);
 
 std::string ToHex(std::span<const uint8_t> bytes);

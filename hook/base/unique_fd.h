@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A file descriptor that is closed when its owner goes. Move-only. Closing never changes errno, so that an
-// error path can report the errno of what failed. Not synchronised: one owner, one thread at a time.
+// A file descriptor that is closed when its owner goes. Move-only. Closing never changes errno, so
+// that an error path can report the errno of what failed. Not synchronised: one owner, one thread
+// at a time.
 #ifndef ACTIONDFS_HOOK_BASE_UNIQUE_FD_H_
 #define ACTIONDFS_HOOK_BASE_UNIQUE_FD_H_
 

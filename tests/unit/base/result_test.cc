@@ -9,7 +9,9 @@
 namespace actiondfs {
 namespace {
 
-Status Fails() { return MakeError(ENOSPC, "write 'x'"); }
+Status Fails() {
+  return MakeError(ENOSPC, "write 'x'");
+}
 
 Result<int> PassesOn() {
   RETURN_IF_ERROR(Fails());
