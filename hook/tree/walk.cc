@@ -121,8 +121,9 @@ Result<Resolved> Resolve(DirectoryCache& cache, const cas::BlobStore& store,
     auto directory = cache.Get(store, here.entry.digest);
     if (!directory.has_value()) return Wrap(std::move(directory).error(), Shown(walked));
     const std::optional<size_t> index = (*directory)->Find(name);
-    if (!index.has_value())
+    if (!index.has_value()) {
       return MakeError(ENOENT, Shown(path.substr(0, walked.size() + name.size())));
+    }
     here = {(*directory)->at(*index), std::move(directory).value()};
   }
   return here;
