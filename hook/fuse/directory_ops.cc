@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// OPENDIR, READDIR, READDIRPLUS, RELEASEDIR, FSYNCDIR.
+//
+// The stream of a directory is: ".", "..", its inputs by index, then the staged names as they were
+// when the stream began. The offset of an entry is its position in that row, plus one; so deleting,
+// or making, entries while reading moves nothing, and nothing is copied for the inputs.
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hook/fuse/reply.h"
+
+namespace actiondfs::fuse {
+namespace {
+
+constexpr size_t kDots = 2;
+
+struct DirectoryHandle {
+  std::mutex mutex;
+  std::vector<stage::Listed> staged;  // mutex
+  std::vector<std::string> roots;     // mutex; of the top of many roots
+};
+
+DirectoryHandle& HandleOf(const fuse_file_info& fi) {
+  return *reinterpret_cast<DirectoryHandle*>(fi.fh);
+}
+
+// One READDIR: where it reads and what it has gathered.
+class Reader {
+ public:
+  Reader(fuse_req_t req, FileSystem& fs, Node& directory, size_t size, bool plus)
+      : req_(req),
+        fs_(fs),
+        directory_(directory),
+        plus_(plus),
+        buffer_(Buffer(size)),
+        size_(size) {}
+
+  // False: the buffer is full, the entry is left for the next time.
+  bool AddDot(size_t position) {
+    struct stat st = {};
+    const Node& node =
+        position == 1 && directory_.parent != nullptr ? *directory_.parent : directory_;
+    st.st_ino = node.ino;
+    st.st_mode = S_IFDIR;
+    return AddPlain(position == 0 ? "." : "..", st, position);
+  }
+
+  bool AddInput(const tree::Entry& entry, uint32_t index, size_t position) {
+    char name[NAME_MAX + 1] = {};
+    std::memcpy(name, entry.name.data(), entry.name.size());
+    struct stat st = {};
+    st.st_ino = fs_.inputs.InoOf(directory_, entry);
+    st.st_mode = entry.kind == tree::EntryKind::kDirectory ? S_IFDIR
+                 : entry.kind == tree::EntryKind::kSymlink ? S_IFLNK
+                                                           : S_IFREG;
+    if (!plus_ || entry.kind == tree::EntryKind::kDirectory) {
+      // A directory's attributes are in its own Directory: that is read when somebody asks for
+      // them.
+      return AddPlain(name, st, position);
+    }
+    if (!Fits(entry.name.size())) {
+      return false;
+    }
+    Node& node = fs_.inputs.Child(directory_, index, entry);
+    return AddPlus(name, node, fs_.inputs.AttributesOf(node.ino, entry), position);
+  }
+
+  bool AddStaged(const stage::Listed& entry, size_t position) {
+    if (!Fits(entry.name.size())) {
+      return false;
+    }
+    struct stat st = {};
+    const std::shared_lock lock(fs_.stage->names);
+    const auto dir = fs_.stage->DirectoryOf(directory_);
+    const auto found = dir ? stage::Status({(*dir)->get(), entry.name.c_str()})
+                           : Errno<struct stat>(Fail(dir.error()));
+    if (!found) {
+      return true;  // gone since the stream began: left out
+    }
+    st = *found;
+    if (!plus_) {
+      return AddPlain(entry.name.c_str(), st, position);
+    }
+    return AddPlus(entry.name.c_str(), fs_.nodes.GetStaged(directory_, entry.name, st), st,
+                   position);
+  }
+
+  void Reply() {
+    fs_.stats.Add(Stat::readdir_entries, entries_);
+    (void)fuse_reply_buf(req_, buffer_.data(), used_);
+  }
+
+ private:
+  // One buffer a thread, so that nothing is allocated for a request.
+  static std::vector<char>& Buffer(size_t size) {
+    thread_local std::vector<char> buffer;
+    if (buffer.size() < size) {
+      buffer.resize(size);
+    }
+    return buffer;
+  }
+
+  bool Fits(size_t name_size) const {
+    const size_t header = plus_ ? FUSE_NAME_OFFSET_DIRENTPLUS : FUSE_NAME_OFFSET;
+    return used_ + FUSE_DIRENT_ALIGN(header + name_size) <= size_;
+  }
+
+  bool AddPlain(const char* name, const struct stat& st, size_t position) {
+    if (!Fits(std::strlen(name))) {
+      return false;
+    }
+    const auto next = static_cast<off_t>(position + 1);
+    if (plus_) {
+      fuse_entry_param entry = {};  // no node: the kernel looks it up itself
+      entry.attr = st;
+      used_ +=
+          fuse_add_direntry_plus(req_, buffer_.data() + used_, size_ - used_, name, &entry, next);
+    } else {
+      used_ += fuse_add_direntry(req_, buffer_.data() + used_, size_ - used_, name, &st, next);
+    }
+    ++entries_;
+    return true;
+  }
+
+  bool AddPlus(const char* name, Node& node, const struct stat& st, size_t position) {
+    const fuse_entry_param entry = EntryParam(fs_, node, st);
+    used_ += fuse_add_direntry_plus(req_, buffer_.data() + used_, size_ - used_, name, &entry,
+                                    static_cast<off_t>(position + 1));
+    ++entries_;
+    return true;
+  }
+
+  const fuse_req_t req_;
+  FileSystem& fs_;
+  Node& directory_;
+  const bool plus_;
+  std::vector<char>& buffer_;
+  const size_t size_;
+  size_t used_ = 0;
+  size_t entries_ = 0;
+};
+
+// What a stream of `directory` reads after its inputs, as it is now.
+Errno<void> TakeSnapshot(FileSystem& fs, Node& directory, DirectoryHandle& handle) {
+  if (fs.IsTopOfManyRoots(directory)) {
+    handle.roots = fs.inputs.RootNames();
+    return {};
+  }
+  if (!fs.strict()) {
+    return {};
+  }
+  const std::shared_lock lock(fs.stage->names);
+  auto listed = fs.stage->List(directory);
+  if (!listed) {
+    return Fail(listed.error());
+  }
+  handle.staged = std::move(*listed);
+  return {};
+}
+
+bool HasStaged(FileSystem& fs, Node& directory) {
+  if (!fs.strict()) {
+    return false;
+  }
+  const std::shared_lock lock(fs.stage->names);
+  return fs.stage->HasMirror(directory);
+}
+
+void OpenDir(fuse_req_t req, fuse_ino_t id, fuse_file_info* fi) {
+  FileSystem& fs = FileSystemOf(req);
+  Node& node = fs.nodes.FromId(id);
+  if (fs.IsTopOfManyRoots(node) && !fs.options.list_roots) {
+    ReplyErrno(req, EPERM);
+    return;
+  }
+  if (!fs.strict() && !fs.options.inputs.many_roots) {
+    // Always so for this mount: the kernel opens, and caches, directories by itself from now on.
+    ReplyErrno(req, ENOSYS);
+    return;
+  }
+  // The kernel throws its copy away when it changes something in the directory itself.
+  const bool cache = !fs.options.inputs.many_roots && !HasStaged(fs, node);
+  fi->cache_readdir = cache ? 1 : 0;
+  fi->keep_cache = cache ? 1 : 0;
+  auto handle = std::make_unique<DirectoryHandle>();
+  fi->fh = reinterpret_cast<uintptr_t>(handle.get());
+  if (fuse_reply_open(req, fi) == 0) {
+    (void)handle.release();  // RELEASEDIR brings it back
+  }
+}
+
+void ReleaseDir(fuse_req_t req, fuse_ino_t /*id*/, fuse_file_info* fi) {
+  delete reinterpret_cast<DirectoryHandle*>(fi->fh);
+  ReplyErrno(req, 0);
+}
+
+void ReadInputs(FileSystem& fs, Node& node, DirectoryHandle* handle, const tree::Directory* inputs,
+                Reader& reader, size_t position) {
+  const size_t input_count = inputs != nullptr ? inputs->size() : 0;
+  for (; position < kDots; ++position) {
+    if (!reader.AddDot(position)) {
+      return;
+    }
+  }
+  for (; position < kDots + input_count; ++position) {
+    const size_t index = position - kDots;
+    if (!reader.AddInput(inputs->at(index), static_cast<uint32_t>(index), position)) {
+      return;
+    }
+  }
+  if (handle == nullptr) {
+    return;
+  }
+  if (fs.IsTopOfManyRoots(node)) {
+    for (size_t i = position - kDots; i < handle->roots.size(); ++i) {
+      tree::Entry entry;
+      entry.kind = tree::EntryKind::kDirectory;
+      entry.name = handle->roots[i];
+      if (!reader.AddInput(entry, static_cast<uint32_t>(i), kDots + i)) {
+        return;
+      }
+    }
+    return;
+  }
+  for (size_t i = position - kDots - input_count; i < handle->staged.size(); ++i) {
+    if (!reader.AddStaged(handle->staged[i], kDots + input_count + i)) {
+      return;
+    }
+  }
+}
+
+void Read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, fuse_file_info* fi, bool plus) {
+  FileSystem& fs = FileSystemOf(req);
+  Node& node = fs.nodes.FromId(id);
+  fs.stats.Add(offset == 0 ? Stat::readdirs : Stat::readdir_resumes);
+  const tree::Directory* inputs = nullptr;
+  if (!node.staged && !fs.IsTopOfManyRoots(node)) {
+    const auto loaded = fs.inputs.DirectoryOf(node);
+    if (!loaded) {
+      ReplyErrno(req, loaded.error());
+      return;
+    }
+    inputs = *loaded;
+  }
+  Reader reader(req, fs, node, size, plus);
+  if (fi->fh == 0) {
+    ReadInputs(fs, node, nullptr, inputs, reader, static_cast<size_t>(offset));
+    reader.Reply();
+    return;
+  }
+  DirectoryHandle& handle = HandleOf(*fi);
+  const std::lock_guard lock(handle.mutex);
+  if (offset == 0) {  // the first time, or rewinddir(3)
+    if (auto taken = TakeSnapshot(fs, node, handle); !taken) {
+      ReplyErrno(req, taken.error());
+      return;
+    }
+  }
+  ReadInputs(fs, node, &handle, inputs, reader, static_cast<size_t>(offset));
+  reader.Reply();
+}
+
+void ReadDir(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, fuse_file_info* fi) {
+  Read(req, id, size, offset, fi, false);
+}
+
+void ReadDirPlus(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, fuse_file_info* fi) {
+  Read(req, id, size, offset, fi, true);
+}
+
+void SyncDir(fuse_req_t req, fuse_ino_t id, int datasync, fuse_file_info* /*fi*/) {
+  FileSystem& fs = FileSystemOf(req);
+  Node& node = fs.nodes.FromId(id);
+  if (!fs.strict()) {
+    ReplyErrno(req, 0);
+    return;
+  }
+  const auto fd = fs.stage->Open(node, O_RDONLY | O_DIRECTORY);
+  if (!fd) {
+    // An input directory in which nothing was made has nothing to sync.
+    ReplyErrno(req, fd.error() == ENOENT && !node.staged ? 0 : fd.error());
+    return;
+  }
+  const int synced = datasync != 0 ? ::fdatasync(fd->get()) : ::fsync(fd->get());
+  ReplyErrno(req, synced == 0 ? 0 : errno);
+}
+
+}  // namespace
+
+void AddDirectoryOps(fuse_lowlevel_ops& ops) {
+  ops.opendir = OpenDir;
+  ops.readdir = ReadDir;
+  ops.readdirplus = ReadDirPlus;
+  ops.releasedir = ReleaseDir;
+  ops.fsyncdir = SyncDir;
+}
+
+}  // namespace actiondfs::fuse

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hook/fuse/mount_session.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <system_error>
+#include <utility>
+
+#include "hook/fuse/file_ops.h"
+#include "hook/fuse/mount_device.h"
+#include "hook/fuse/reply.h"
+#include "hook/fuse/wire.h"
+
+namespace actiondfs::fuse {
+namespace {
+
+constexpr std::chrono::seconds kInitTimeout(10);
+constexpr std::chrono::milliseconds kWakeInterval(5);
+constexpr unsigned kMinThreads = 2;
+constexpr unsigned kMaxThreads = 4;
+
+void Init(void* /*userdata*/, fuse_conn_info* conn) {
+  // O_TRUNC comes as SETATTR, so that the kernel deals with set-id bits; data here changes through
+  // the kernel alone, so nothing need be invalidated when times differ; requests are read, not
+  // spliced: they are small.
+  conn->want &= ~static_cast<unsigned>(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA |
+                                       FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_SPLICE_READ |
+                                       FUSE_CAP_SPLICE_MOVE | FUSE_CAP_WRITEBACK_CACHE);
+  const auto want = [conn](unsigned capability) {
+    if ((conn->capable & capability) != 0) {
+      conn->want |= capability;
+    }
+  };
+  want(FUSE_CAP_CACHE_SYMLINKS);
+  want(FUSE_CAP_SPLICE_WRITE);
+  want(FUSE_CAP_PARALLEL_DIROPS);
+  conn->max_background = 64;
+  conn->congestion_threshold = 48;
+  conn->time_gran = 1;
+}
+
+fuse_lowlevel_ops AllOps() {
+  fuse_lowlevel_ops ops = {};
+  ops.init = Init;
+  AddLookupOps(ops);
+  AddDirectoryOps(ops);
+  AddFileOps(ops);
+  AddDataOps(ops);
+  AddAttributeOps(ops);
+  AddXattrOps(ops);
+  AddCreateOps(ops);
+  AddRemoveOps(ops);
+  return ops;
+}
+
+}  // namespace
+
+// libfuse's way to the device: what it does not know of INIT is put in here, on the wire.
+struct MountSession::Io {
+  // libfuse hands over its session's userdata, and that is the file system.
+  static MountSession& Of(void* userdata) { return *static_cast<FileSystem*>(userdata)->owner; }
+
+  static ssize_t Read(int fd, void* buffer, size_t size, void* userdata) {
+    const ssize_t got = ::read(fd, buffer, size);
+    MountSession& self = Of(userdata);
+    if (got > 0 && !self.init_seen_.load(std::memory_order_relaxed)) {
+      self.NoteInit(static_cast<const char*>(buffer), static_cast<size_t>(got));
+    }
+    return got;
+  }
+
+  static ssize_t Write(int fd, iovec* parts, int count, void* userdata) {
+    MountSession& self = Of(userdata);
+    const bool is_init = self.init_unique_.load(std::memory_order_relaxed) != 0 && count >= 2 &&
+                         self.EditInit(parts);
+    const ssize_t written = ::writev(fd, parts, count);
+    if (is_init) {
+      self.initialised_.set_value();
+    }
+    return written;
+  }
+
+  static ssize_t Splice(int in, off_t* in_offset, int out, off_t* out_offset, size_t size,
+                        unsigned flags, void* /*userdata*/) {
+    return ::splice(in, in_offset, out, out_offset, size, flags);
+  }
+};
+
+void MountSession::NoteInit(const char* request, size_t size) {
+  fuse_in_header header = {};
+  wire::InitIn init = {};
+  if (size < sizeof(header)) {
+    return;
+  }
+  std::memcpy(&header, request, sizeof(header));
+  if (header.opcode != wire::kOpInit || init_seen_.exchange(true)) {
+    return;
+  }
+  std::memcpy(&init, request + sizeof(header), std::min(size - sizeof(header), sizeof(init)));
+  uint64_t flags = init.flags;
+  if ((flags & wire::kInitExt) != 0) {
+    flags |= uint64_t{init.flags2} << 32;
+  }
+  kernel_flags_ = flags;
+  init_unique_ = header.unique;
+}
+
+bool MountSession::EditInit(const iovec* parts) {
+  fuse_out_header header = {};
+  std::memcpy(&header, parts[0].iov_base, sizeof(header));
+  if (header.unique != init_unique_) {
+    return false;
+  }
+  init_unique_ = 0;
+  if (header.error != 0 || parts[1].iov_len < sizeof(wire::InitOut)) {
+    return true;
+  }
+  wire::InitOut init = {};
+  std::memcpy(&init, parts[1].iov_base, sizeof(init));
+  if ((kernel_flags_ & wire::kHandleKillprivV2) != 0) {
+    // Without it every write(2) asks for security.capability first.
+    init.flags |= static_cast<uint32_t>(wire::kHandleKillprivV2);
+  }
+  if ((kernel_flags_ & wire::kPassthrough) != 0 && file_system_->options.passthrough) {
+    init.flags |= static_cast<uint32_t>(wire::kInitExt);
+    init.flags2 |= static_cast<uint32_t>(wire::kPassthrough >> 32);
+    init.max_stack_depth =
+        1;  // overlayfs can stand above, and blobs be on any file system but a stacked one
+    file_system_->backing.Enable();
+  }
+  std::memcpy(parts[1].iov_base, &init, sizeof(init));
+  return true;
+}
+
+bool MountSession::AnswerTmpfile(const fuse_buf& buffer) {
+  fuse_in_header header = {};
+  fuse_create_in request = {};
+  if (buffer.size < sizeof(header) + sizeof(request)) {
+    return false;
+  }
+  std::memcpy(&header, buffer.mem, sizeof(header));
+  if (header.opcode != wire::kOpTmpfile) {
+    return false;
+  }
+  std::memcpy(&request, static_cast<const char*>(buffer.mem) + sizeof(header), sizeof(request));
+  const auto answer = [&](int error, const wire::CreateOut* out) {
+    const size_t size = out != nullptr ? sizeof(*out) : 0;
+    fuse_out_header reply = {static_cast<uint32_t>(sizeof(reply) + size), -error, header.unique};
+    iovec parts[2] = {{&reply, sizeof(reply)}, {const_cast<wire::CreateOut*>(out), size}};
+    return ::writev(device_, parts, out != nullptr ? 2 : 1) >= 0;
+  };
+  const NewFile file = {
+      {.mode = S_IFREG | (request.mode & 07777), .owner = {header.uid, header.gid}},
+      static_cast<int>(request.flags)};
+  const int error = CreateUnnamed(*file_system_, header.nodeid, file,
+                                  [&](const wire::CreateOut& out) { return answer(0, &out); });
+  if (error != 0) {
+    answer(error, nullptr);
+  }
+  return true;
+}
+
+bool MountSession::ServeOne(fuse_buf& buffer) {
+  const int size = fuse_session_receive_buf(session_, &buffer);
+  if (fuse_session_exited(session_) != 0) {
+    return false;  // ENODEV, that is: the mount is gone; or the server stops
+  }
+  if (size == -EINTR || size == -EAGAIN) {
+    return true;
+  }
+  if (size <= 0) {
+    return false;
+  }
+  if (!AnswerTmpfile(buffer)) {
+    fuse_session_process_buf(session_, &buffer);
+  }
+  return true;
+}
+
+void MountSession::Serve() {
+  fuse_buf buffer = {};
+  while (ServeOne(buffer)) {
+  }
+  std::free(buffer.mem);  // NOLINT(cppcoreguidelines-no-malloc): libfuse's own
+  if (running_.fetch_sub(1) == 1) {
+    on_end_();
+  }
+}
+
+Result<std::unique_ptr<MountSession>> MountSession::Start(SessionOptions options,
+                                                          cas::BlobStore store, UniqueFd stage,
+                                                          tree::DirectoryCache& cache,
+                                                          std::function<void()> on_end) {
+  std::unique_ptr<MountSession> session(new MountSession(std::move(on_end)));
+  RETURN_IF_ERROR(session->Begin(std::move(options), std::move(store), std::move(stage), cache));
+  return session;
+}
+
+Status MountSession::Begin(SessionOptions options, cas::BlobStore store, UniqueFd stage,
+                           tree::DirectoryCache& cache) {
+  ASSIGN_OR_RETURN(UniqueFd device, OpenFuseDevice());
+  const bool read_only = !stage.valid();
+  file_system_ = std::make_unique<FileSystem>(std::move(options.file_system), device.get(),
+                                              std::move(store), std::move(stage), cache);
+  file_system_->owner = this;
+  RETURN_IF_ERROR(file_system_->Start());
+
+  RETURN_IF_ERROR(OpenSession(std::move(device)));
+  ASSIGN_OR_RETURN(mount_, MakeDetachedMount(device_, {read_only, options.selinux_context}));
+  auto initialised = initialised_.get_future();
+  RETURN_IF_ERROR(StartThreads());
+  if (initialised.wait_for(kInitTimeout) != std::future_status::ready) {
+    return MakeError(ETIMEDOUT, "wait for the kernel's FUSE INIT");
+  }
+  return {};
+}
+
+Status MountSession::OpenSession(UniqueFd device) {
+  char name[] = "actiondfs";
+  char* argv[] = {name, nullptr};
+  fuse_args args = FUSE_ARGS_INIT(1, argv);
+  const fuse_lowlevel_ops ops = AllOps();
+  session_ = fuse_session_new(&args, &ops, sizeof(ops), file_system_.get());
+  fuse_opt_free_args(&args);
+  if (session_ == nullptr) {
+    return MakeError(ENOMEM, "libfuse session");
+  }
+  file_system_->session = session_;
+  static const fuse_custom_io kIo = {
+      .writev = Io::Write, .read = Io::Read, .splice_receive = nullptr, .splice_send = Io::Splice};
+  device_ = device.Release();  // libfuse closes it with the session
+  if (const int error = fuse_session_custom_io(session_, &kIo, device_); error != 0) {
+    return MakeError(-error, "libfuse custom I/O");
+  }
+  return {};
+}
+
+Status MountSession::StartThreads() {
+  const unsigned count = std::clamp(std::thread::hardware_concurrency(), kMinThreads, kMaxThreads);
+  threads_.reserve(count);
+  for (unsigned i = 0; i < count; ++i) {
+    ++running_;
+    try {
+      threads_.emplace_back([this] { Serve(); });
+    } catch (const std::system_error& error) {
+      --running_;
+      return MakeError(error.code().value(), "start a thread for the mount");
+    }
+  }
+  return {};
+}
+
+UniqueFd MountSession::TakeMount() {
+  return std::move(mount_);
+}
+
+MountSession::~MountSession() {
+  mount_.Reset();
+  if (running_ > 0) {
+    // The threads sleep in read(2). Again and again, for a signal may come between the look at the
+    // flag and the call.
+    fuse_session_exit(session_);
+    while (running_ > 0) {
+      for (std::thread& thread : threads_) {
+        ::pthread_kill(thread.native_handle(), SIGUSR2);
+      }
+      std::this_thread::sleep_for(kWakeInterval);
+    }
+  }
+  for (std::thread& thread : threads_) {
+    thread.join();
+  }
+  file_system_.reset();
+  if (session_ != nullptr) {
+    fuse_session_destroy(session_);
+  }
+}
+
+}  // namespace actiondfs::fuse

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One live mount: its device, libfuse's session on it and the threads that serve it, which no other
+// mount shares. It ends by itself when the last reference to the mount goes.
+#ifndef ACTIONDFS_HOOK_FUSE_MOUNT_SESSION_H_
+#define ACTIONDFS_HOOK_FUSE_MOUNT_SESSION_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "hook/base/result.h"
+#include "hook/base/unique_fd.h"
+#include "hook/fuse/file_system.h"
+#include "hook/tree/directory_cache.h"
+
+struct fuse_buf;
+struct fuse_session;
+struct iovec;
+
+namespace actiondfs::fuse {
+
+struct SessionOptions {
+  FileSystemOptions file_system;
+  std::string selinux_context;
+};
+
+class MountSession {
+ public:
+  // Loads the root, makes the mount and serves it. `stage` may be invalid: read-only. `on_end` is
+  // called once, by one of the session's own threads, after its last request: then (from another
+  // thread) the session may be destroyed.
+  static Result<std::unique_ptr<MountSession>> Start(SessionOptions options, cas::BlobStore store,
+                                                     UniqueFd stage, tree::DirectoryCache& cache,
+                                                     std::function<void()> on_end);
+  // Cuts the mount off if it still lives: whoever uses it gets ENOTCONN. Uses SIGUSR2 to wake the
+  // threads.
+  ~MountSession();
+  MountSession(const MountSession&) = delete;
+  MountSession& operator=(const MountSession&) = delete;
+
+  // The detached mount, once; for the caller to attach.
+  UniqueFd TakeMount();
+  bool ended() const { return running_ == 0; }
+  bool passthrough() const { return file_system_->backing.enabled(); }
+  FileSystem& file_system() { return *file_system_; }
+
+ private:
+  struct Io;
+  explicit MountSession(std::function<void()> on_end) : on_end_(std::move(on_end)) {}
+  Status Begin(SessionOptions options, cas::BlobStore store, UniqueFd stage,
+               tree::DirectoryCache& cache);
+  Status OpenSession(UniqueFd device);
+  Status StartThreads();
+  void Serve();
+  bool ServeOne(fuse_buf& buffer);  // false: no more will come
+  // The kernel's INIT: what it offers, and the reply with what libfuse does not know of.
+  void NoteInit(const char* request, size_t size);
+  bool EditInit(const iovec* parts);
+  // True where the request was a TMPFILE.
+  bool AnswerTmpfile(const fuse_buf& buffer);
+
+  const std::function<void()> on_end_;
+  int device_ = -1;  // libfuse's session owns it
+  std::unique_ptr<FileSystem> file_system_;
+  fuse_session* session_ = nullptr;
+  UniqueFd mount_;
+  std::atomic<uint64_t> init_unique_ = 0;
+  std::atomic<uint64_t> kernel_flags_ = 0;
+  std::promise<void> initialised_;
+  std::atomic<bool> init_seen_ = false;
+  std::atomic<int> running_ = 0;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace actiondfs::fuse
+
+#endif  // ACTIONDFS_HOOK_FUSE_MOUNT_SESSION_H_

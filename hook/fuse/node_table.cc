@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hook/fuse/node_table.h"
+
+#include <linux/fuse.h>
+
+#include <utility>
+
+namespace actiondfs::fuse {
+namespace {
+
+constexpr size_t kFirstBuckets = 1024;
+
+uint64_t Mix(uint64_t x) {
+  x ^= x >> 32;
+  x *= 0x9e3779b97f4a7c15;
+  x ^= x >> 29;
+  return x;
+}
+
+}  // namespace
+
+NodeTable::NodeTable(uint64_t top_ino, std::function<void(Node&)> on_free)
+    : on_free_(std::move(on_free)), buckets_(kFirstBuckets, nullptr) {
+  top_.refs = 1;  // for ever
+  top_.ino = top_ino;
+  top_.type = S_IFDIR;
+  top_.directory = std::make_unique<InputDirectory>();
+}
+
+NodeTable::~NodeTable() {
+  for (Node* node : buckets_) {
+    while (node != nullptr) {
+      Node* next = node->next_in_bucket;
+      on_free_(*node);
+      delete node;
+      node = next;
+    }
+  }
+}
+
+uint64_t NodeTable::IdOf(const Node& node) const {
+  return &node == &top_ ? FUSE_ROOT_ID : reinterpret_cast<uintptr_t>(&node);
+}
+
+Node& NodeTable::FromId(uint64_t id) {
+  return id == FUSE_ROOT_ID ? top_ : *reinterpret_cast<Node*>(static_cast<uintptr_t>(id));
+}
+
+size_t NodeTable::InputBucket(const Node* parent, uint32_t index) const {
+  return Mix(reinterpret_cast<uintptr_t>(parent) + (uint64_t{index} << 32)) & (buckets_.size() - 1);
+}
+
+size_t NodeTable::StagedBucket(uint64_t ino) const {
+  return Mix(ino) & (buckets_.size() - 1);
+}
+
+size_t NodeTable::BucketOf(const Node& node) const {
+  return node.staged ? StagedBucket(node.ino) : InputBucket(node.parent, node.index);
+}
+
+void NodeTable::Insert(Node& node) {
+  Node*& head = buckets_[BucketOf(node)];
+  node.next_in_bucket = head;
+  head = &node;
+  ++count_;
+}
+
+void NodeTable::Remove(Node& node) {
+  for (Node** link = &buckets_[BucketOf(node)]; *link != nullptr; link = &(*link)->next_in_bucket) {
+    if (*link == &node) {
+      *link = node.next_in_bucket;
+      --count_;
+      return;
+    }
+  }
+}
+
+void NodeTable::GrowIfFull() {
+  if (count_ < buckets_.size()) {
+    return;
+  }
+  std::vector<Node*> old(buckets_.size() * 2, nullptr);
+  old.swap(buckets_);
+  count_ = 0;
+  for (Node* node : old) {
+    while (node != nullptr) {
+      Node* next = node->next_in_bucket;
+      Insert(*node);
+      node = next;
+    }
+  }
+}
+
+Node& NodeTable::GetInput(Node& parent, uint32_t index, uint64_t ino, mode_t type) {
+  const std::lock_guard lock(mutex_);
+  for (Node* node = buckets_[InputBucket(&parent, index)]; node != nullptr;
+       node = node->next_in_bucket) {
+    if (!node->staged && node->parent == &parent && node->index == index) {
+      ++node->refs;
+      return *node;
+    }
+  }
+  GrowIfFull();
+  auto node = std::make_unique<Node>();
+  node->parent = &parent;
+  node->refs = 1;
+  node->ino = ino;
+  node->index = index;
+  node->type = type;
+  if (S_ISDIR(type)) {
+    node->directory = std::make_unique<InputDirectory>();
+  }
+  ++parent.refs;
+  Insert(*node);
+  return *node.release();
+}
+
+Node* NodeTable::FindStaged(uint64_t ino) {
+  const std::lock_guard lock(mutex_);
+  for (Node* node = buckets_[StagedBucket(ino)]; node != nullptr; node = node->next_in_bucket) {
+    if (node->staged && node->ino == ino) {
+      return node;
+    }
+  }
+  return nullptr;
+}
+
+Node& NodeTable::GetStaged(Node& parent, std::string_view name, const struct stat& st) {
+  const mode_t type = st.st_mode & S_IFMT;
+  const std::lock_guard lock(mutex_);
+  for (Node* node = buckets_[StagedBucket(st.st_ino)]; node != nullptr;
+       node = node->next_in_bucket) {
+    // Another type: somebody else has removed the file from the stage, and its number came back.
+    // Both nodes stay, and the newer one, at the head, is found.
+    if (node->staged && node->ino == st.st_ino && node->type == type) {
+      ++node->refs;
+      return *node;
+    }
+  }
+  GrowIfFull();
+  auto node = std::make_unique<Node>();
+  node->parent = &parent;
+  node->refs = 1;
+  node->ino = st.st_ino;
+  node->type = type;
+  node->staged = true;
+  node->may_be_suid = (st.st_mode & (S_ISUID | S_ISGID)) != 0;
+  node->place = std::make_unique<StagedPlace>();
+  node->place->name = name;
+  ++parent.refs;
+  Insert(*node);
+  return *node.release();
+}
+
+void NodeTable::Reference(Node& node) {
+  const std::lock_guard lock(mutex_);
+  ++node.refs;
+}
+
+void NodeTable::Drop(Node& node, uint64_t count) {
+  Node* current = &node;
+  while (current != nullptr && current != &top_) {
+    {
+      const std::lock_guard lock(mutex_);
+      current->refs -= count;
+      if (current->refs > 0) {
+        return;
+      }
+      Remove(*current);
+    }
+    Node* parent = current->parent;
+    on_free_(*current);
+    delete current;
+    // The child's own reference goes now, and with it perhaps the parent.
+    current = parent;
+    count = 1;
+  }
+  if (current != nullptr && &node != &top_) {
+    const std::lock_guard lock(mutex_);
+    --top_.refs;
+  }
+}
+
+void NodeTable::Move(Node& node, Node& parent, std::string_view name) {
+  Node* old_parent = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    ++parent.refs;
+    old_parent = std::exchange(node.parent, &parent);
+  }
+  node.place->name = name;
+  node.place->held.reset();
+  if (old_parent == &top_) {
+    const std::lock_guard lock(mutex_);
+    --top_.refs;
+  } else {
+    Drop(*old_parent, 1);
+  }
+}
+
+const tree::Directory& NodeTable::SetDirectory(Node& node,
+                                               std::shared_ptr<const tree::Directory> loaded) {
+  const std::lock_guard lock(mutex_);
+  InputDirectory& directory = *node.directory;
+  if (!directory.owner) {
+    directory.owner = std::move(loaded);
+    directory.loaded.store(directory.owner.get(), std::memory_order_release);
+  }
+  return *directory.owner;
+}
+
+size_t NodeTable::size() const {
+  const std::lock_guard lock(mutex_);
+  return count_;
+}
+
+}  // namespace actiondfs::fuse
