@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The options by which every command that reads or writes a store finds it: --cas, --layout, --config; and the
-// DIGEST argument. Single-threaded.
+// The options by which every command that reads or writes a store finds it: --cas, --layout,
+// --config; and the DIGEST argument. Single-threaded.
 #ifndef ACTIONDFS_HOOK_APPS_CLI_CAS_OPTION_H_
 #define ACTIONDFS_HOOK_APPS_CLI_CAS_OPTION_H_
 
@@ -33,8 +33,9 @@ void AddCasOptions(CLI::App& command, CasOption& option);
 // Declares the required positional DIGEST. What does not parse is a usage error.
 void AddDigestArgument(CLI::App& command, cas::Digest& digest);
 
-// The store that the options name. ENOENT: no such directory, no such name, or no configuration file; the message
-// says which, and what to do. With `create`, a PATH that is not there yet is made (0755).
+// The store that the options name. ENOENT: no such directory, no such name, or no configuration
+// file; the message says which, and what to do. With `create`, a PATH that is not there yet is made
+// (0755).
 Result<cas::BlobStore> OpenCas(const CasOption& option, bool create = false);
 
 }  // namespace actiondfs::cli

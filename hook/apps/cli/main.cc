@@ -26,6 +26,12 @@ int main(int argc, char** argv) {
 
   Outcome outcome;
   // Subcommands are registered here, one a line, as they come.
+  RegisterImport(app, outcome);
+  RegisterLs(app, outcome);
+  RegisterTree(app, outcome);
+  RegisterCat(app, outcome);
+  RegisterExport(app, outcome);
+  RegisterVerify(app, outcome);
 
   try {
     app.parse(argc, argv);
