@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The operator's configuration (design 3.2), parsed and checked. Parsing is pure: who may own the file is the
-// caller's check (apps). Plain values.
+// The operator's configuration (design 3.2), parsed and checked. Parsing is pure: who may own the
+// file is the caller's check (apps). Plain values.
 #ifndef ACTIONDFS_HOOK_PLAN_CONFIG_H_
 #define ACTIONDFS_HOOK_PLAN_CONFIG_H_
 
@@ -42,8 +42,8 @@ struct Config {
     oci::Backend backend = oci::Backend::kAuto;
   } defaults;
 
-  // What containers may ask for. Empty optional: everything. A destination is allowed where it is equal to, or
-  // below, one of the list.
+  // What containers may ask for. Empty optional: everything. A destination is allowed where it is
+  // equal to, or below, one of the list.
   struct {
     std::optional<std::set<oci::Mode>> modes;
     std::optional<std::set<oci::Backend>> backends;
@@ -51,14 +51,14 @@ struct Config {
   } allow;
 
   struct {
-    std::string path;                  // JSON lines; empty: none is written
-    std::string prometheus_textfile;   // empty: none is written
+    std::string path;                 // JSON lines; empty: none is written
+    std::string prometheus_textfile;  // empty: none is written
   } records;
   bool keep_stage = false;
 };
 
-// EINVAL: malformed, an unknown key, a wrong type, a relative path; the message has the key's JSON path and
-// what is expected.
+// EINVAL: malformed, an unknown key, a wrong type, a relative path; the message has the key's JSON
+// path and what is expected.
 Result<Config> ParseConfig(std::string_view json_text);
 
 }  // namespace actiondfs::plan

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The decision: from what the container asks, what the operator allows and what the host has, to what is to be
-// mounted where. Pure: no system call, the same input gives the same plan; `actiondfs plan` prints it.
+// The decision: from what the container asks, what the operator allows and what the host has, to
+// what is to be mounted where. Pure: no system call, the same input gives the same plan; `actiondfs
+// plan` prints it.
 #ifndef ACTIONDFS_HOOK_PLAN_MOUNT_PLAN_H_
 #define ACTIONDFS_HOOK_PLAN_MOUNT_PLAN_H_
 
@@ -21,7 +22,7 @@ struct HostProbe {
   bool kernel_backend = false;  // actiondfs is in /proc/filesystems, and this build can use it
   bool fuse_server = false;     // the server's socket answers
   bool hardlink_backend = false;
-  std::string fuse_hint;        // why not, and how to start it
+  std::string fuse_hint;  // why not, and how to start it
 };
 
 // What the CAS says of an Action, where the request names one.
@@ -46,12 +47,12 @@ struct MountPlan {
   std::string state_dir;                       // <state_root>/<container id>
 };
 
-// Names the CAS of a request: needed before the Action can be read. EINVAL: not configured (the message lists
-// the names that are).
+// Names the CAS of a request: needed before the Action can be read. EINVAL: not configured (the
+// message lists the names that are).
 Result<std::string> ChooseCas(const oci::WorkspaceRequest& request, const Config& config);
 
-// EINVAL: contradictions, what is not allowed; EOPNOTSUPP: a backend that this build or host lacks. `action` is
-// set iff the request has an Action digest.
+// EINVAL: contradictions, what is not allowed; EOPNOTSUPP: a backend that this build or host lacks.
+// `action` is set iff the request has an Action digest.
 Result<MountPlan> MakePlan(const oci::WorkspaceRequest& request,
                            const std::optional<ActionFacts>& action, const Config& config,
                            const HostProbe& host);
