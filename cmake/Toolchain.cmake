@@ -14,12 +14,14 @@ target_compile_options(actiondfs_options INTERFACE
   -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wimplicit-fallthrough -Werror
   $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual -Wold-style-cast>
   $<$<COMPILE_LANG_AND_ID:CXX,Clang>:-Wthread-safety>
-  -fstack-protector-strong
-  $<$<AND:$<CONFIG:Release,RelWithDebInfo>,$<STREQUAL:${ACTIONDFS_SANITIZE},>>:-D_FORTIFY_SOURCE=2>)
+  -fstack-protector-strong)
 if(ACTIONDFS_SANITIZE)
   target_compile_options(actiondfs_options INTERFACE
     -fsanitize=${ACTIONDFS_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(actiondfs_options INTERFACE -fsanitize=${ACTIONDFS_SANITIZE})
+else()
+  target_compile_options(actiondfs_options INTERFACE
+    $<$<CONFIG:Release,RelWithDebInfo>:-D_FORTIFY_SOURCE=2>)
 endif()
 if(ACTIONDFS_FUZZ)
   target_compile_options(actiondfs_options INTERFACE -fsanitize=fuzzer-no-link)
