@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hook/apps/common/finish.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "actiondfs/run_record.pb.h"
+#include "hook/apps/common/step_timer.h"
+#include "hook/base/dir_stream.h"
+#include "hook/base/files.h"
+#include "hook/base/text.h"
+#include "hook/mount/fuse_client.h"
+#include "hook/mount/overlay.h"
+#include "hook/mount/workspace.h"
+#include "hook/oci/workspace_request.h"
+#include "hook/record/prometheus.h"
+#include "hook/record/record.h"
+
+namespace actiondfs::apps {
+namespace {
+
+constexpr int kOpenDir = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+
+void ReadStatistics(const mount::Lease& lease, RunRecord& record) {
+  const auto stats = mount::FuseClient(lease.serve_socket).Stats(lease.container_id);
+  if (!stats) {
+    record.set_counters_error(stats.error().ToString());
+    return;
+  }
+  for (const auto& [name, value] : stats->counters) {
+    (*record.mutable_counters())[name] = value;
+  }
+  if (stats->stage_error != 0) {
+    record.set_stage_error(::strerrorname_np(stats->stage_error));
+  }
+}
+
+Status SummarizeStage(const mount::Lease& lease, RunRecord& record) {
+  if (lease.stage_dir.empty()) {
+    return {};
+  }
+  const char* name = lease.mode == "overlay" ? mount::kUpper : mount::kStage;
+  auto stage = OpenAt(AT_FDCWD, lease.stage_dir + "/" + name, kOpenDir);
+  if (!stage) {
+    // It was never made, or has been removed before: there is nothing to count.
+    return stage.error().code() == ENOENT ? Status() : std::unexpected(std::move(stage).error());
+  }
+  ASSIGN_OR_RETURN(*record.mutable_staged(), record::SummarizeStage(stage->get()));
+  return {};
+}
+
+RunRecord BeginRecord(const mount::Lease& lease, std::string_view exit) {
+  RunRecord record;
+  record.set_schema(1);
+  record.set_container_id(lease.container_id);
+  record.set_input_root(lease.input_root);
+  record.set_action(lease.action);
+  record.set_cas(lease.cas);
+  record.set_mode(lease.mode);
+  record.set_backend(lease.backend);
+  record.set_destination(lease.destination);
+  record.set_started_unix_ms(lease.started_unix_ms);
+  record.set_finished_unix_ms(UnixMilliseconds());
+  record.set_exit(std::string(exit));
+  record.set_version(ACTIONDFS_VERSION);
+  return record;
+}
+
+void AddSteps(const std::vector<std::pair<std::string, uint64_t>>& steps, RunRecord& record) {
+  for (const auto& [name, microseconds] : steps) {
+    StepTiming& step = *record.add_steps();
+    step.set_name(name);
+    step.set_microseconds(microseconds);
+  }
+}
+
+Status WriteRecord(const mount::Lease& lease, const RunRecord& record) {
+  Status status;
+  if (!lease.records_path.empty()) {
+    status = record::Append(lease.records_path, record::ToJsonLine(record));
+  }
+  if (!lease.prometheus_textfile.empty()) {
+    auto accumulated = record::Accumulate(lease.prometheus_textfile, record);
+    if (status && !accumulated) {
+      status = std::move(accumulated);
+    }
+  }
+  return status;
+}
+
+// Keeps the first error of several steps that are all taken.
+class FirstError {
+ public:
+  void Note(Status status) {
+    if (status_ && !status) {
+      status_ = std::move(status);
+    }
+  }
+  Status Take() && { return std::move(status_); }
+
+ private:
+  Status status_;
+};
+
+}  // namespace
+
+bool IsLive(const mount::Lease& lease) {
+  const auto boot_id = mount::BootId();
+  return boot_id && *boot_id == lease.boot_id && mount::IsAlive(lease.init);
+}
+
+Status AbandonWorkspace(mount::StateDir& state, const mount::Lease& lease) {
+  RETURN_IF_ERROR(mount::ReleaseWorkspace(state));
+  RETURN_IF_ERROR(mount::RemoveStage(lease.stage_dir, /*keep=*/false));
+  return state.Remove();
+}
+
+Status FinishWorkspace(mount::StateDir& state, std::string_view exit) {
+  const auto lease = state.ReadLease();
+  if (!lease) {
+    // Nothing is done before the lease is written: without one there is only the directory.
+    RETURN_IF_ERROR(mount::ReleaseWorkspace(state));
+    return lease.error().code() == ENOENT ? state.Remove() : std::unexpected(lease.error());
+  }
+  if (!lease->attached) {
+    return AbandonWorkspace(state, *lease);
+  }
+  StepTimer timer;
+  FirstError error;
+  RunRecord record = BeginRecord(*lease, exit);
+  ReadStatistics(*lease, record);
+  error.Note(SummarizeStage(*lease, record));
+  timer.Done("poststop.statistics");
+  const Status released = mount::ReleaseWorkspace(state);
+  timer.Done("poststop.unmount");
+  AddSteps(lease->steps, record);
+  AddSteps(timer.steps(), record);
+  error.Note(WriteRecord(*lease, record));
+  if (!released) {
+    return released;
+  }
+  RETURN_IF_ERROR(mount::RemoveStage(lease->stage_dir, lease->keep_stage));
+  error.Note(state.Remove());
+  return std::move(error).Take();
+}
+
+ReapResult ReapDead(const mount::StateRoot& root, size_t limit) {
+  ReapResult result;
+  const auto ids = root.List();
+  if (!ids) {
+    result.errors.push_back(ids.error().ToString());
+    return result;
+  }
+  const size_t count = std::min(limit, ids->size());
+  const size_t first = count < ids->size() ? static_cast<size_t>(UnixMilliseconds()) : 0;
+  for (size_t i = 0; i < count; ++i) {
+    const std::string& id = (*ids)[(first + i) % ids->size()];
+    const auto lease = root.Peek(id);
+    if (lease && IsLive(*lease)) {
+      continue;
+    }
+    // Whoever makes or ends a workspace has its lock: that one is left alone.
+    auto state = root.Lock(id, /*wait=*/false);
+    if (!state) {
+      continue;
+    }
+    const auto locked_lease = state->ReadLease();
+    if (locked_lease && IsLive(*locked_lease)) {
+      continue;
+    }
+    if (const auto status = FinishWorkspace(*state, kReaped); !status) {
+      result.errors.push_back(Quoted(id) + ": " + status.error().ToString());
+    } else {
+      result.reaped.push_back(id);
+    }
+  }
+  return result;
+}
+
+ReapResult ReapOrphanedStages(const mount::StateRoot& root, const std::string& stage_root,
+                              const std::set<std::string>& mounted) {
+  ReapResult result;
+  const auto reap = [&]() -> Status {
+    ASSIGN_OR_RETURN(UniqueFd dir, OpenAt(AT_FDCWD, stage_root, kOpenDir));
+    ASSIGN_OR_RETURN(DirStream stream, DirStream::Adopt(std::move(dir)));
+    for (;;) {
+      ASSIGN_OR_RETURN(const std::optional<DirEntry> entry, stream.Next());
+      if (!entry) {
+        return {};
+      }
+      const std::string path = stage_root + "/" + entry->name;
+      // The lease comes before the stage, and goes after it: a stage without one has no owner.
+      const auto lease = root.Peek(entry->name);
+      const bool owned = lease || lease.error().code() != ENOENT || mounted.contains(entry->name);
+      const bool kept = StatAt(AT_FDCWD, path + "/" + mount::kKeptMarker).has_value();
+      if (owned || kept || !oci::ValidateContainerId(entry->name)) {
+        continue;
+      }
+      RETURN_IF_ERROR(mount::RemoveStage(path, /*keep=*/false));
+      result.reaped.push_back(path);
+    }
+  };
+  if (const auto status = reap(); !status && status.error().code() != ENOENT) {
+    result.errors.push_back(status.error().ToString());
+  }
+  return result;
+}
+
+}  // namespace actiondfs::apps

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The end of a workspace, the same for the poststop hook and for `actiondfs gc`: statistics, run
+// record, unmount, stage and lease removed. Works from the lease alone. Single-threaded.
+#ifndef ACTIONDFS_HOOK_APPS_COMMON_FINISH_H_
+#define ACTIONDFS_HOOK_APPS_COMMON_FINISH_H_
+
+#include <cstddef>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hook/base/result.h"
+#include "hook/mount/state_dir.h"
+
+namespace actiondfs::apps {
+
+// RunRecord.exit
+inline constexpr std::string_view kStopped = "stopped";
+inline constexpr std::string_view kReaped = "reaped";
+
+// Ends the workspace of `state`, whose lock the caller has. Everything is tried, whatever fails on
+// the way; the first error is returned. What could not be undone keeps its lease, so that a later
+// gc finds it.
+Status FinishWorkspace(mount::StateDir& state, std::string_view exit);
+
+// Undoes a workspace that never came to be: no record is written.
+Status AbandonWorkspace(mount::StateDir& state, const mount::Lease& lease);
+
+struct ReapResult {
+  std::vector<std::string> reaped;  // ids
+  std::vector<std::string> errors;  // one line each
+};
+
+// Ends workspaces whose container is gone; a live one, or one that is being made, is not touched.
+// At most `limit` leases are looked at, beginning at a place that moves on with every call.
+ReapResult ReapDead(const mount::StateRoot& root, size_t limit);
+
+// Removes stage directories below `stage_root` that no workspace of `root`, no mount of the server
+// (`mounted`: its ids) and no keep_stage owns: what a reboot, which empties the state directory,
+// has left.
+ReapResult ReapOrphanedStages(const mount::StateRoot& root, const std::string& stage_root,
+                              const std::set<std::string>& mounted);
+
+// Whether the container that the lease speaks of is there still.
+bool IsLive(const mount::Lease& lease);
+
+}  // namespace actiondfs::apps
+
+#endif  // ACTIONDFS_HOOK_APPS_COMMON_FINISH_H_
