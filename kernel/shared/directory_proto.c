@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 /*
- * Each message is a loop over next_field(), which knows the wire format and nothing else; the
- * switch of each loop knows the message. A node is decoded completely before it is checked, because
- * any of its fields may come again.
+ * Each message is a loop over actiondfs_wire_next(), which knows the wire format and nothing else;
+ * the switch of each loop knows the message. A node is decoded completely before it is checked,
+ * because any of its fields may come again.
  */
 #include "directory_proto.h"
+#include "protobuf_wire.h"
 
 #ifdef __KERNEL__
 #include <linux/string.h>
@@ -40,18 +41,6 @@ enum {
 	UINT32_VALUE = 1,
 };
 
-enum wire_type {
-	WIRE_VARINT = 0,
-	WIRE_FIXED64 = 1,
-	WIRE_BYTES = 2,
-	WIRE_GROUP_START = 3,
-	WIRE_GROUP_END = 4,
-	WIRE_FIXED32 = 5,
-};
-
-#define VARINT_BYTES_MAX   10
-#define VARINT32_BYTES_MAX 5
-
 /* 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z, the range of google.protobuf.Timestamp. */
 #define MTIME_SECONDS_MIN (-62135596800LL)
 #define MTIME_SECONDS_MAX 253402300799LL
@@ -69,23 +58,6 @@ const char *actiondfs_fault_name(enum actiondfs_fault fault)
 		return "unknown-fault";
 	return fault_names[fault];
 }
-
-/* A message, or a part of one: blob[pos..end) is still to be read. */
-struct reader {
-	const uint8_t *blob;
-	size_t pos;
-	size_t end;
-	size_t fault_offset; /* where the last fault was */
-};
-
-struct field {
-	uint32_t number;
-	enum wire_type type;
-	size_t offset;	/* of the tag */
-	uint64_t value; /* of a varint */
-	size_t begin;	/* of bytes */
-	size_t end;
-};
 
 /* A node, or a part of one, as it is decoded and not yet checked. */
 struct raw_digest {
@@ -111,200 +83,6 @@ struct raw_node {
 	bool is_executable;
 };
 
-static enum actiondfs_fault fail(struct reader *r, size_t offset, enum actiondfs_fault fault)
-{
-	r->fault_offset = offset;
-	return fault;
-}
-
-/* The wire format. */
-
-static enum actiondfs_fault read_varint(struct reader *r, unsigned int bytes_max, uint64_t *value)
-{
-	size_t start = r->pos;
-	unsigned int i;
-
-	*value = 0;
-	for (i = 0; i < bytes_max; i++) {
-		uint8_t byte;
-
-		if (r->pos == r->end)
-			return fail(r, start, ACTIONDFS_FAULT_TRUNCATED);
-		byte = r->blob[r->pos++];
-		/* The tenth byte has room for one bit only. */
-		if (i == VARINT_BYTES_MAX - 1 && byte > 1)
-			break;
-		*value |= (uint64_t)(byte & 0x7f) << (7 * i);
-		if (byte < 0x80)
-			return ACTIONDFS_FAULT_NONE;
-	}
-	return fail(r, start, ACTIONDFS_FAULT_VARINT_OVERLONG);
-}
-
-static enum actiondfs_fault read_varint32(struct reader *r, uint32_t *value)
-{
-	size_t start = r->pos;
-	uint64_t wide;
-	enum actiondfs_fault fault = read_varint(r, VARINT32_BYTES_MAX, &wide);
-
-	if (fault)
-		return fault;
-	if (wide >> 32)
-		return fail(r, start, ACTIONDFS_FAULT_VARINT_OVERLONG);
-	*value = (uint32_t)wide;
-	return ACTIONDFS_FAULT_NONE;
-}
-
-static enum actiondfs_fault skip(struct reader *r, const struct field *f, size_t bytes,
-				 enum actiondfs_fault too_short)
-{
-	if (bytes > r->end - r->pos)
-		return fail(r, f->offset, too_short);
-	r->pos += bytes;
-	return ACTIONDFS_FAULT_NONE;
-}
-
-static enum actiondfs_fault read_bytes(struct reader *r, struct field *f)
-{
-	uint32_t length;
-	enum actiondfs_fault fault = read_varint32(r, &length);
-
-	if (fault)
-		return fault;
-	f->begin = r->pos;
-	fault = skip(r, f, length, ACTIONDFS_FAULT_LENGTH_PAST_END);
-	f->end = r->pos;
-	return fault;
-}
-
-/* Reads one field; the caller has seen that the reader is not at its end. */
-static enum actiondfs_fault next_field(struct reader *r, struct field *f)
-{
-	uint32_t tag;
-	enum actiondfs_fault fault;
-
-	f->offset = r->pos;
-	f->value = 0;
-	f->begin = 0;
-	f->end = 0;
-	fault = read_varint32(r, &tag);
-	if (fault)
-		return fault;
-	f->number = tag >> 3;
-	f->type = (enum wire_type)(tag & 7);
-	if (f->number == 0)
-		return fail(r, f->offset, ACTIONDFS_FAULT_FIELD_NUMBER_ZERO);
-
-	switch (f->type) {
-	case WIRE_VARINT:
-		return read_varint(r, VARINT_BYTES_MAX, &f->value);
-	case WIRE_FIXED64:
-		return skip(r, f, 8, ACTIONDFS_FAULT_TRUNCATED);
-	case WIRE_BYTES:
-		return read_bytes(r, f);
-	case WIRE_FIXED32:
-		return skip(r, f, 4, ACTIONDFS_FAULT_TRUNCATED);
-	case WIRE_GROUP_START:
-	case WIRE_GROUP_END:
-		return fail(r, f->offset, ACTIONDFS_FAULT_GROUP);
-	}
-	return fail(r, f->offset, ACTIONDFS_FAULT_WIRE_TYPE_UNKNOWN);
-}
-
-static enum actiondfs_fault expect(struct reader *r, const struct field *f, enum wire_type type)
-{
-	if (f->type != type)
-		return fail(r, f->offset, ACTIONDFS_FAULT_WIRE_TYPE_MISMATCH);
-	return ACTIONDFS_FAULT_NONE;
-}
-
-static struct reader inside(const struct reader *r, const struct field *f)
-{
-	struct reader inner = {r->blob, f->begin, f->end, 0};
-
-	return inner;
-}
-
-/* Hands the place of a fault on to the message around it. */
-static enum actiondfs_fault leave(struct reader *r, const struct reader *inner,
-				  enum actiondfs_fault fault)
-{
-	r->fault_offset = inner->fault_offset;
-	return fault;
-}
-
-static bool is_continuation(uint8_t byte)
-{
-	return (byte & 0xc0) == 0x80;
-}
-
-/*
- * The length of the UTF-8 sequence at the start of s[0..left), or 0: overlong forms, surrogates and
- * what is beyond U+10FFFF do not count.
- */
-static size_t utf8_sequence(const uint8_t *s, size_t left)
-{
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] < 0xc2)
-		return 0;
-	if (s[0] < 0xe0)
-		return left >= 2 && is_continuation(s[1]) ? 2 : 0;
-	if (s[0] < 0xf0) {
-		uint8_t low = s[0] == 0xe0 ? 0xa0 : 0x80;
-		uint8_t high = s[0] == 0xed ? 0x9f : 0xbf;
-
-		return left >= 3 && s[1] >= low && s[1] <= high && is_continuation(s[2]) ? 3 : 0;
-	}
-	if (s[0] < 0xf5 && left >= 4) {
-		uint8_t low = s[0] == 0xf0 ? 0x90 : 0x80;
-		uint8_t high = s[0] == 0xf4 ? 0x8f : 0xbf;
-
-		return s[1] >= low && s[1] <= high && is_continuation(s[2]) && is_continuation(s[3])
-			       ? 4
-			       : 0;
-	}
-	return 0;
-}
-
-static bool is_utf8(struct actiondfs_slice s)
-{
-	size_t i = 0;
-
-	while (i < s.size) {
-		size_t length = utf8_sequence(s.data + i, s.size - i);
-
-		if (!length)
-			return false;
-		i += length;
-	}
-	return true;
-}
-
-/* A string is stored even if it is refused, so that the refusal can show it. */
-static enum actiondfs_fault read_string(struct reader *r, const struct field *f,
-					struct actiondfs_slice *s)
-{
-	enum actiondfs_fault fault = expect(r, f, WIRE_BYTES);
-
-	if (fault)
-		return fault;
-	s->data = r->blob + f->begin;
-	s->size = f->end - f->begin;
-	if (!is_utf8(*s))
-		return fail(r, f->offset, ACTIONDFS_FAULT_NOT_UTF8);
-	return ACTIONDFS_FAULT_NONE;
-}
-
-static enum actiondfs_fault read_number(struct reader *r, const struct field *f, uint64_t *value)
-{
-	enum actiondfs_fault fault = expect(r, f, WIRE_VARINT);
-
-	if (!fault)
-		*value = f->value;
-	return fault;
-}
-
 /* The messages, from the leaves up. `r` is the reader of the message around, `f` the field in it.
  */
 
@@ -312,7 +90,7 @@ static enum actiondfs_fault decode_digest(struct reader *r, const struct field *
 					  struct raw_digest *digest)
 {
 	struct reader in = inside(r, f);
-	enum actiondfs_fault fault = expect(r, f, WIRE_BYTES);
+	enum actiondfs_fault fault = actiondfs_wire_expect(r, f, WIRE_BYTES);
 
 	if (fault)
 		return fault;
@@ -320,13 +98,13 @@ static enum actiondfs_fault decode_digest(struct reader *r, const struct field *
 	while (in.pos < in.end && !fault) {
 		struct field field;
 
-		fault = next_field(&in, &field);
+		fault = actiondfs_wire_next(&in, &field);
 		if (fault)
 			break;
 		if (field.number == DIGEST_HASH)
-			fault = read_string(&in, &field, &digest->hash);
+			fault = actiondfs_wire_string(&in, &field, &digest->hash);
 		else if (field.number == DIGEST_SIZE)
-			fault = read_number(&in, &field, &digest->size);
+			fault = actiondfs_wire_number(&in, &field, &digest->size);
 	}
 	return leave(r, &in, fault);
 }
@@ -336,7 +114,7 @@ static enum actiondfs_fault decode_mtime(struct reader *r, const struct field *f
 					 struct raw_properties *properties)
 {
 	struct reader in = inside(r, f);
-	enum actiondfs_fault fault = expect(r, f, WIRE_BYTES);
+	enum actiondfs_fault fault = actiondfs_wire_expect(r, f, WIRE_BYTES);
 
 	if (fault)
 		return fault;
@@ -344,13 +122,13 @@ static enum actiondfs_fault decode_mtime(struct reader *r, const struct field *f
 	while (in.pos < in.end && !fault) {
 		struct field field;
 
-		fault = next_field(&in, &field);
+		fault = actiondfs_wire_next(&in, &field);
 		if (fault)
 			break;
 		if (field.number == TIMESTAMP_SECONDS)
-			fault = read_number(&in, &field, &properties->mtime_seconds);
+			fault = actiondfs_wire_number(&in, &field, &properties->mtime_seconds);
 		else if (field.number == TIMESTAMP_NANOS)
-			fault = read_number(&in, &field, &properties->mtime_nanos);
+			fault = actiondfs_wire_number(&in, &field, &properties->mtime_nanos);
 	}
 	return leave(r, &in, fault);
 }
@@ -360,7 +138,7 @@ static enum actiondfs_fault decode_unix_mode(struct reader *r, const struct fiel
 					     struct raw_properties *properties)
 {
 	struct reader in = inside(r, f);
-	enum actiondfs_fault fault = expect(r, f, WIRE_BYTES);
+	enum actiondfs_fault fault = actiondfs_wire_expect(r, f, WIRE_BYTES);
 	uint64_t value = properties->unix_mode;
 
 	if (fault)
@@ -369,9 +147,9 @@ static enum actiondfs_fault decode_unix_mode(struct reader *r, const struct fiel
 	while (in.pos < in.end && !fault) {
 		struct field field;
 
-		fault = next_field(&in, &field);
+		fault = actiondfs_wire_next(&in, &field);
 		if (!fault && field.number == UINT32_VALUE)
-			fault = read_number(&in, &field, &value);
+			fault = actiondfs_wire_number(&in, &field, &value);
 	}
 	properties->unix_mode = (uint32_t)value;
 	return leave(r, &in, fault);
@@ -381,7 +159,7 @@ static enum actiondfs_fault decode_unix_mode(struct reader *r, const struct fiel
 static enum actiondfs_fault check_property(struct reader *r, const struct field *f)
 {
 	struct reader in = inside(r, f);
-	enum actiondfs_fault fault = expect(r, f, WIRE_BYTES);
+	enum actiondfs_fault fault = actiondfs_wire_expect(r, f, WIRE_BYTES);
 
 	if (fault)
 		return fault;
@@ -389,9 +167,9 @@ static enum actiondfs_fault check_property(struct reader *r, const struct field 
 		struct actiondfs_slice unused;
 		struct field field;
 
-		fault = next_field(&in, &field);
+		fault = actiondfs_wire_next(&in, &field);
 		if (!fault && (field.number == PROPERTY_NAME || field.number == PROPERTY_VALUE))
-			fault = read_string(&in, &field, &unused);
+			fault = actiondfs_wire_string(&in, &field, &unused);
 	}
 	return leave(r, &in, fault);
 }
@@ -400,14 +178,14 @@ static enum actiondfs_fault decode_properties(struct reader *r, const struct fie
 					      struct raw_properties *properties)
 {
 	struct reader in = inside(r, f);
-	enum actiondfs_fault fault = expect(r, f, WIRE_BYTES);
+	enum actiondfs_fault fault = actiondfs_wire_expect(r, f, WIRE_BYTES);
 
 	if (fault)
 		return fault;
 	while (in.pos < in.end && !fault) {
 		struct field field;
 
-		fault = next_field(&in, &field);
+		fault = actiondfs_wire_next(&in, &field);
 		if (fault)
 			break;
 		if (field.number == PROPERTIES_PROPERTY)
@@ -428,17 +206,18 @@ static enum actiondfs_fault decode_file_field(struct reader *r, const struct fie
 
 	switch (f->number) {
 	case NODE_NAME:
-		return read_string(r, f, &node->name);
+		return actiondfs_wire_string(r, f, &node->name);
 	case FILE_DIGEST:
 		return decode_digest(r, f, &node->digest);
 	case FILE_IS_EXECUTABLE:
-		fault = read_number(r, f, &value);
+		fault = actiondfs_wire_number(r, f, &value);
 		node->is_executable = value != 0;
 		return fault;
 	case FILE_PROPERTIES:
 		return decode_properties(r, f, &node->properties);
+	default:
+		return ACTIONDFS_FAULT_NONE;
 	}
-	return ACTIONDFS_FAULT_NONE;
 }
 
 static enum actiondfs_fault decode_directory_field(struct reader *r, const struct field *f,
@@ -446,11 +225,12 @@ static enum actiondfs_fault decode_directory_field(struct reader *r, const struc
 {
 	switch (f->number) {
 	case NODE_NAME:
-		return read_string(r, f, &node->name);
+		return actiondfs_wire_string(r, f, &node->name);
 	case SUBDIRECTORY_DIGEST:
 		return decode_digest(r, f, &node->digest);
+	default:
+		return ACTIONDFS_FAULT_NONE;
 	}
-	return ACTIONDFS_FAULT_NONE;
 }
 
 static enum actiondfs_fault decode_symlink_field(struct reader *r, const struct field *f,
@@ -458,13 +238,14 @@ static enum actiondfs_fault decode_symlink_field(struct reader *r, const struct 
 {
 	switch (f->number) {
 	case NODE_NAME:
-		return read_string(r, f, &node->name);
+		return actiondfs_wire_string(r, f, &node->name);
 	case SYMLINK_TARGET:
-		return read_string(r, f, &node->target);
+		return actiondfs_wire_string(r, f, &node->target);
 	case SYMLINK_PROPERTIES:
 		return decode_properties(r, f, &node->properties);
+	default:
+		return ACTIONDFS_FAULT_NONE;
 	}
-	return ACTIONDFS_FAULT_NONE;
 }
 
 /* `node->kind` says which message it is; the rest of it is filled in. */
@@ -477,7 +258,7 @@ static enum actiondfs_fault decode_node(struct reader *r, const struct field *f,
 	while (in.pos < in.end && !fault) {
 		struct field field;
 
-		fault = next_field(&in, &field);
+		fault = actiondfs_wire_next(&in, &field);
 		if (fault)
 			break;
 		if (node->kind == ACTIONDFS_ENTRY_FILE)
@@ -629,7 +410,7 @@ static struct actiondfs_slice name_of_node(const struct reader *r, const struct 
 	while (in.pos < in.end) {
 		struct field field;
 
-		if (next_field(&in, &field))
+		if (actiondfs_wire_next(&in, &field))
 			break;
 		if (field.number == NODE_NAME && field.type == WIRE_BYTES) {
 			name.data = in.blob + field.begin;
@@ -654,7 +435,7 @@ static void advance(struct cursor *c)
 		enum actiondfs_entry_kind kind;
 		struct field field;
 
-		if (next_field(&c->reader, &field))
+		if (actiondfs_wire_next(&c->reader, &field))
 			break;
 		if (list_of_field(&field, &kind) && kind == c->kind) {
 			c->name = name_of_node(&c->reader, &field);
@@ -719,13 +500,11 @@ static enum actiondfs_fault read_entry(struct reader *r, const struct field *f,
 				       enum actiondfs_entry_kind kind,
 				       struct actiondfs_entry *entry, struct actiondfs_slice *name)
 {
-	struct raw_node node;
-	enum actiondfs_fault fault = expect(r, f, WIRE_BYTES);
+	struct raw_node node = {.kind = kind};
+	enum actiondfs_fault fault = actiondfs_wire_expect(r, f, WIRE_BYTES);
 
 	if (fault)
 		return fault;
-	memset(&node, 0, sizeof(node));
-	node.kind = kind;
 	fault = decode_node(r, f, &node);
 	*name = node.name;
 	if (fault)
@@ -747,10 +526,9 @@ static enum actiondfs_fault parse_entry(struct parse *p, const struct field *f,
 					struct actiondfs_directory_result *result)
 {
 	struct actiondfs_slice name = {NULL, 0};
-	struct actiondfs_entry entry;
+	struct actiondfs_entry entry = {0};
 	enum actiondfs_fault fault;
 
-	memset(&entry, 0, sizeof(entry));
 	fault = read_entry(&p->reader, f, kind, &entry, &name);
 	result->name = name;
 	if (fault)
@@ -776,7 +554,7 @@ static enum actiondfs_fault parse_fields(struct parse *p, struct actiondfs_direc
 
 		result->name.data = NULL;
 		result->name.size = 0;
-		fault = next_field(r, &field);
+		fault = actiondfs_wire_next(r, &field);
 		if (fault)
 			break;
 		if (list_of_field(&field, &kind))
@@ -798,21 +576,19 @@ enum actiondfs_fault actiondfs_directory_parse(const uint8_t *blob, size_t size,
 					       actiondfs_visit_fn visit, void *context,
 					       struct actiondfs_directory_result *result)
 {
-	struct parse p;
+	struct parse p = {
+		.reader = {blob, 0, size, 0},
+		.visit = visit,
+		.context = context,
+	};
 	enum actiondfs_fault fault;
 
-	memset(result, 0, sizeof(*result));
+	*result = (struct actiondfs_directory_result){0};
 	if (size > ACTIONDFS_DIRECTORY_SIZE_MAX) {
 		result->offset = ACTIONDFS_DIRECTORY_SIZE_MAX;
 		result->fault = ACTIONDFS_FAULT_TOO_LARGE;
 		return result->fault;
 	}
-	memset(&p, 0, sizeof(p));
-	p.reader.blob = blob;
-	p.reader.end = size;
-	p.visit = visit;
-	p.context = context;
-
 	fault = parse_fields(&p, result);
 	if (!fault)
 		fault = check_across(blob, size, ACTIONDFS_ENTRY_FILE, ACTIONDFS_ENTRY_DIRECTORY,
@@ -834,7 +610,7 @@ static bool element_at(struct reader *r, uint32_t offset, struct field *f,
 	if (offset >= r->end)
 		return false;
 	r->pos = offset;
-	return !next_field(r, f) && list_of_field(f, kind) && f->type == WIRE_BYTES;
+	return !actiondfs_wire_next(r, f) && list_of_field(f, kind) && f->type == WIRE_BYTES;
 }
 
 enum actiondfs_fault actiondfs_directory_entry(const uint8_t *blob, size_t size, uint32_t offset,
@@ -845,7 +621,7 @@ enum actiondfs_fault actiondfs_directory_entry(const uint8_t *blob, size_t size,
 	struct actiondfs_slice name;
 	struct field f;
 
-	memset(entry, 0, sizeof(*entry));
+	*entry = (struct actiondfs_entry){0};
 	if (!element_at(&r, offset, &f, &kind))
 		return ACTIONDFS_FAULT_TRUNCATED;
 	return read_entry(&r, &f, kind, entry, &name);

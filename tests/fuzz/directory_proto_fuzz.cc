@@ -8,11 +8,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <iostream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "kernel/shared/directory_proto.h"
@@ -22,12 +22,14 @@
 namespace actiondfs::fuzz {
 namespace {
 
-#define MUST(condition)                                                    \
-  do {                                                                     \
-    if (!(condition)) {                                                    \
-      std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-      std::abort();                                                        \
-    }                                                                      \
+[[noreturn]] void Fail(const char* condition, int line) {
+  std::cerr << "line " << line << ": " << condition << std::endl;
+  std::abort();
+}
+
+#define MUST(condition)                           \
+  do {                                            \
+    if (!(condition)) Fail(#condition, __LINE__); \
   } while (false)
 
 struct Input {

@@ -4,10 +4,10 @@
 // compiler. A file is named <outcome>.<detail>, or regression.<detail> where the outcome does not
 // matter.
 #include <algorithm>
-#include <cstdio>
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <iterator>
 #include <string>
 #include <vector>
@@ -27,14 +27,14 @@ std::vector<uint8_t> Read(const std::filesystem::path& path) {
 bool Replay(const std::filesystem::path& path) {
   const std::string name = path.filename().string();
   // Before the run, so that the last line names the file that aborts.
-  std::fprintf(stderr, "%s\n", name.c_str());
+  std::cerr << name << std::endl;
   const std::vector<uint8_t> bytes = Read(path);
   LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
 
   const std::string expected = name.substr(0, name.find('.'));
   const std::string outcome = actiondfs::fuzz::Outcome(bytes.data(), bytes.size());
   if (expected == outcome || expected == "regression") return true;
-  std::fprintf(stderr, "  expected %s, was %s\n", expected.c_str(), outcome.c_str());
+  std::cerr << "  expected " << expected << ", was " << outcome << "\n";
   return false;
 }
 
@@ -47,7 +47,7 @@ int Run(const std::vector<std::string>& directories) {
   }
   std::ranges::sort(paths);
   const auto failed = std::ranges::count_if(paths, [](const auto& path) { return !Replay(path); });
-  std::fprintf(stderr, "%zu files, %td failed\n", paths.size(), failed);
+  std::cerr << paths.size() << " files, " << failed << " failed\n";
   return paths.empty() || failed != 0 ? 1 : 0;
 }
 
@@ -57,7 +57,7 @@ int main(int argc, char** argv) {
   try {
     return Run({argv + 1, argv + argc});
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "%s\n", e.what());
+    std::cerr << e.what() << "\n";
     return 1;
   }
 }
