@@ -114,9 +114,10 @@ void Checker::CheckDirectory(const cas::Digest& digest, const std::string& path)
     Report(digest, path, blob.error());
     return;
   }
-  const auto directory = tree::Directory::Parse(std::move(*blob));
+  auto directory = tree::Directory::Parse(std::move(*blob));
   if (!directory) {
-    Report(digest, path, directory.error(), /*malformed=*/true);
+    Report(digest, path, std::move(directory).error().Wrap("Directory " + digest.ToString()),
+           /*malformed=*/true);
     return;
   }
   QueueChildren(**directory, path);
