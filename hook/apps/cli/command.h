@@ -40,7 +40,6 @@ void RegisterStats(CLI::App& app, Outcome& outcome);
 void RegisterGc(CLI::App& app, Outcome& outcome);
 void RegisterDoctor(CLI::App& app, Outcome& outcome);
 void RegisterPlan(CLI::App& app, Outcome& outcome);
-void RegisterInstall(CLI::App& app, Outcome& outcome);
 
 }  // namespace actiondfs::cli
 
