@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "hook/apps/common/config_file.h"
 #include "hook/base/files.h"
 #include "hook/base/text.h"
 
@@ -29,8 +30,24 @@ Status CreateIfMissing(const std::string& path) {
 }
 
 Result<cas::BlobStore> OpenByName(const CasOption& option) {
-  return MakeError(ENOENT, "CAS " + Quoted(option.cas) + ": no configuration file " +
-                               Quoted(option.config) + " (use --cas PATH, with a '/' in it)");
+  auto config = apps::LoadConfig(option.config);
+  if (!config) {
+    const bool missing = config.error().code() == ENOENT;
+    return Wrap(
+        std::move(config).error(),
+        "CAS " + Quoted(option.cas) + (missing ? " (use --cas PATH, with a '/' in it)" : ""));
+  }
+  const auto found = config->cas.find(option.cas);
+  if (found == config->cas.end()) {
+    std::string names;
+    for (const auto& [name, cas] : config->cas) {
+      names += (names.empty() ? "" : ", ") + Quoted(name);
+    }
+    return MakeError(ENOENT, "CAS " + Quoted(option.cas) + " is not in " + Quoted(option.config) +
+                                 ", which has " + names + " (a path needs a '/' in it)");
+  }
+  const plan::CasConfig& cas = found->second;
+  return cas::BlobStore::Open(cas.path, option.layout ? option.layout : cas.layout);
 }
 
 }  // namespace
