@@ -15,21 +15,21 @@ REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 # Room -> rooms that it may include besides itself. What a room may reach indirectly is written out, too: an edge
 # that is not here does not exist.
 BELOW_CAS = {"base", "proto"}
-BELOW_TREE = {"cas", "shared"} | BELOW_CAS
+BELOW_TREE = {"cas", "shared", "uapi"} | BELOW_CAS
 MAY_INCLUDE = {
     "shared": {"uapi"},
     "uapi": set(),
     "proto": set(),
     "base": set(),
     "cas": BELOW_CAS,
-    "tree": {"cas", "base", "shared"},
+    "tree": {"cas", "base", "shared", "uapi"},
     "oci": {"tree"} | BELOW_TREE,
     "plan": {"oci", "tree", "cas", "base"},
-    "mount": {"plan", "oci", "tree", "uapi"} | BELOW_TREE,
-    "fuse": {"tree", "uapi"} | BELOW_TREE,
-    "record": {"tree", "uapi"} | BELOW_TREE,
+    "mount": {"plan", "oci", "tree"} | BELOW_TREE,
+    "fuse": {"tree"} | BELOW_TREE,
+    "record": {"tree"} | BELOW_TREE,
     "sandbox": {"base"},
-    "apps": {"oci", "plan", "mount", "fuse", "record", "sandbox", "tree", "uapi"} | BELOW_TREE,
+    "apps": {"oci", "plan", "mount", "fuse", "record", "sandbox", "tree"} | BELOW_TREE,
 }
 # Tests of a room may include what the room may, and these (messages are the independent encoder).
 TESTS_MAY_INCLUDE = {"base", "proto"}
@@ -55,12 +55,13 @@ LIBRARY_HOMES = [
 ]
 
 # System calls that change mounts or namespaces -> who may make them. hook/mount may make all; the FUSE server
-# builds its own mount, detached, and hands it out by descriptor.
+# builds its own mounts, detached, and hands them out by descriptor; `actiondfs umount` is umount(2) with checks.
 MOUNT_CALLS = ("mount", "umount", "umount2", "fsopen", "fsconfig", "fsmount", "fspick", "move_mount", "open_tree",
                "mount_setattr", "pivot_root", "setns", "unshare", "chroot")
 CALL_HOMES = {
     "hook/mount/": set(MOUNT_CALLS),
-    "hook/fuse/": {"fsopen", "fsconfig", "fsmount", "mount_setattr"},
+    "hook/fuse/": {"fsopen", "fsconfig", "fsmount", "open_tree", "mount_setattr"},
+    "hook/apps/cli/umount.cc": {"umount2"},
     "tests/": set(MOUNT_CALLS),
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the subcommands of `actiondfs` share. Each lives in a file of its own, which declares its options on
-// CLI11's app and does its work in a callback; main.cc lists them. Single-threaded.
+// What the subcommands of `actiondfs` share. Each lives in a file of its own, which declares its
+// options on CLI11's app and does its work in a callback; main.cc lists them. Single-threaded.
 #ifndef ACTIONDFS_HOOK_APPS_CLI_COMMAND_H_
 #define ACTIONDFS_HOOK_APPS_CLI_COMMAND_H_
 
