@@ -130,7 +130,7 @@ std::string BlobPath(Layout layout, const Digest& digest) {
     case Layout::kSharded:
       return hex.substr(0, kShardSize) + "/" + hex;
     case Layout::kFlat:
-      return hex;
+      return digest.HashHex();
     case Layout::kShardedSuffix:
       return hex.substr(0, kShardSize) + "/" + hex.substr(kShardSize);
     case Layout::kHashDashSize:
