@@ -2,6 +2,10 @@
 //
 // Names to nodes and what is known of them without opening: LOOKUP, FORGET, GETATTR, READLINK,
 // STATFS.
+#include <linux/limits.h>
+
+#include <cerrno>
+#include <cstring>
 #include <shared_mutex>
 #include <string>
 
@@ -23,6 +27,10 @@ void Lookup(fuse_req_t req, fuse_ino_t parent_id, const char* name) {
   FileSystem& fs = FileSystemOf(req);
   Node& parent = fs.nodes.FromId(parent_id);
   fs.stats.Add(Stat::lookups);
+  if (std::strlen(name) > NAME_MAX) {
+    ReplyErrno(req, ENAMETOOLONG);  // the kernel's own limit for FUSE is above that
+    return;
+  }
   if (!parent.staged) {
     const auto input = fs.inputs.Lookup(parent, name);
     if (!input) {

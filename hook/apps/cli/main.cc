@@ -32,6 +32,14 @@ int main(int argc, char** argv) {
   RegisterCat(app, outcome);
   RegisterExport(app, outcome);
   RegisterVerify(app, outcome);
+  RegisterMount(app, outcome);
+  RegisterUmount(app, outcome);
+  RegisterServe(app, outcome);
+  RegisterPs(app, outcome);
+  RegisterStats(app, outcome);
+  RegisterGc(app, outcome);
+  RegisterDoctor(app, outcome);
+  RegisterPlan(app, outcome);
 
   try {
     app.parse(argc, argv);
