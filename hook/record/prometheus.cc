@@ -158,7 +158,7 @@ Status AccumulateIn(int dirfd, const std::string& name, const RunRecord& record)
     return std::unexpected(std::move(old_text).error());
   }
   ASSIGN_OR_RETURN(const std::string text, AddToText(old_text.value_or(""), record));
-  return WriteFileAtomically(dirfd, name, text, 0644, /*durable=*/true);
+  return WriteFileAtomically(dirfd, name, text, 0644, /*durable=*/false);
 }
 
 }  // namespace

@@ -24,9 +24,10 @@ std::string ToJsonLine(const RunRecord& record);
 // their defaults, and fields that are not known are ignored: lines of other versions can be read.
 Result<RunRecord> FromJsonLine(std::string_view line);
 
-// Appends `line` and a newline with one write, and waits until it is on disk. The file is made
-// where it is missing (0640), its directory is not. ELOOP: a symlink; EINVAL: not a regular file;
-// ENOSPC, EIO: of the file system.
+// Appends `line` and a newline with one write. Not synced: a container's end does not wait for a
+// disk, and what a power failure takes is a line of statistics. The file is made where it is missing
+// (0640), its directory is not. ELOOP: a symlink; EINVAL: not a regular file; ENOSPC, EIO: of the
+// file system.
 Status Append(const std::string& path, std::string_view line);
 
 }  // namespace actiondfs::record
