@@ -34,7 +34,7 @@ constexpr size_t kPageSize = 4096;
 constexpr int kExecs = 20;
 
 [[noreturn]] void Die(const std::string& what) {
-  std::fprintf(stderr, "bench_compare: %s: %s\n", what.c_str(), std::strerror(errno));
+  (void)std::fprintf(stderr, "bench_compare: %s: %s\n", what.c_str(), std::strerror(errno));
   std::exit(1);
 }
 
@@ -153,7 +153,7 @@ int main(int argc, char** argv) {
   };
   const auto found = argc < 5 ? workloads.end() : workloads.find(argv[1]);
   if (found == workloads.end()) {
-    std::fputs(
+    (void)std::fputs(
         "usage: bench_compare read|mmap|exec|stat|open ROUNDS BASE MEASURED [--drop-dentries]\n",
         stderr);
     return 2;
@@ -178,5 +178,5 @@ int main(int argc, char** argv) {
              std::to_string(times.second) + "]";
     }
   }
-  std::printf("%s]\n", out.c_str());
+  (void)std::printf("%s]\n", out.c_str());
 }
