@@ -66,11 +66,11 @@ build() {
   quietly "build-$preset.log" ninja -C "build/$preset" -j "$jobs" "$@"
 }
 
-# What needs no container runtime, in a build with sanitizers.
+# sanitized PRESET LABEL...: what needs no container runtime, in a build with sanitizers.
 sanitized() {
-  begin "$1: unit tests, corpus, command line, FUSE"
+  begin "$1: tests labelled ${*:2}"
   quietly "ctest-$1.log" ctest --test-dir "build/$1" -j "$jobs" --output-on-failure --no-tests=error \
-    -L '^(unit|fuzz|cli|fuse)$'
+    -L "^($(IFS='|'; echo "${*:2}"))\$"
   tail -n 40 "build/logs/ctest-$1.log" | grep -E 'tests passed|tests failed'
 }
 
@@ -91,11 +91,11 @@ if [ -z "$quick" ]; then
   build asan-ubsan
   begin "clang-tidy"
   $python tests/lib/tidy.py build/asan-ubsan
-  sanitized asan-ubsan
+  sanitized asan-ubsan unit fuzz cli fuse
   # What has threads.
   begin "tsan: build (clang)"
-  build tsan actiondfs actiondfs-hook base_test cas_test tree_test fuse_test tests/cli/all tests/fuse/all
-  sanitized tsan
+  build tsan actiondfs actiondfs-hook base_test cas_test tree_test tests/fuse/all
+  sanitized tsan unit cli fuse
 fi
 
 begin "dev: tests${label:+ labelled $label}"
