@@ -19,7 +19,7 @@ constexpr uint64_t kResolve =
     RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
 
 Result<UniqueFd> OpenComponent(int parent, const std::string& name) {
-  return OpenAt2(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, kResolve);
+  return OpenAt2(parent, name, O_PATH | O_DIRECTORY, kResolve);
 }
 
 // Says of the errno what it means here.

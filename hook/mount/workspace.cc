@@ -100,7 +100,9 @@ Status RemoveStage(const std::string& stage_dir, bool keep) {
   const auto [parent, name] = SplitLast(stage_dir);
   auto dir = OpenAt(AT_FDCWD, parent, kOpenDir);
   if (!dir) {
-    return dir.error().code() == ENOENT ? Status() : std::unexpected(std::move(dir).error());
+    // Where there is no such directory, there is no stage in it.
+    const int code = dir.error().code();
+    return code == ENOENT || code == ENOTDIR ? Status() : std::unexpected(std::move(dir).error());
   }
   if (!keep) {
     return RemoveTree(dir->get(), name);

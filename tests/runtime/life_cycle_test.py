@@ -119,7 +119,7 @@ class LifeCycleTest(unittest.TestCase):
             self.assertEqual(self.host.last_record()["mode"], mode)
 
     def test_action_with_bad_content(self):
-        for blob, expected in ((b"\xff\xff", "Action"), (b"", "input root")):
+        for blob, expected in ((b"\xff\xff", "Action"), (b"", "input_root_digest")):
             done = self.runc.run(Bundle({"dev.actiondfs.action": self.put(blob)}, "true"))
             self.assertNotEqual(done.code, 0)
             self.assertIn(expected, done.err)

@@ -78,7 +78,9 @@ Result<Decision> Decide(const std::string& config_path, const oci::ContainerStat
   const plan::HostProbe host = mount::ProbeHost(config.serve_socket);
   ASSIGN_OR_RETURN(plan::MountPlan plan, plan::MakePlan(request, action, config, host));
   // A bad digest fails here, before anything was done.
-  RETURN_IF_ERROR(apps::CheckInputRoot(*store, plan));
+  if (auto checked = apps::CheckInputRoot(*store, plan); !checked) {
+    return Wrap(std::move(checked).error(), "CAS " + Quoted(cas_name));
+  }
   return Decision{std::move(request), std::move(config), std::move(plan), std::move(*store),
                   std::move(container)};
 }
