@@ -252,22 +252,31 @@ void Read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, fuse_file_in
     }
     inputs = *loaded;
   }
+  int error = 0;
   Reader reader(req, fs, node, size, plus);
   if (fi->fh == 0) {
     ReadInputs(fs, node, nullptr, inputs, reader, static_cast<size_t>(offset));
     reader.Reply();
     return;
   }
-  DirectoryHandle& handle = HandleOf(*fi);
-  const std::lock_guard lock(handle.mutex);
-  if (offset == 0) {  // the first time, or rewinddir(3)
-    if (auto taken = TakeSnapshot(fs, node, handle); !taken) {
-      ReplyErrno(req, taken.error());
-      return;
+  {
+    DirectoryHandle& handle = HandleOf(*fi);
+    const std::lock_guard lock(handle.mutex);
+    if (offset == 0) {  // the first time, or rewinddir(3)
+      if (auto taken = TakeSnapshot(fs, node, handle); !taken) {
+        error = taken.error();
+      }
+    }
+    if (error == 0) {
+      ReadInputs(fs, node, &handle, inputs, reader, static_cast<size_t>(offset));
     }
   }
-  ReadInputs(fs, node, &handle, inputs, reader, static_cast<size_t>(offset));
-  reader.Reply();
+  // Only now: once there is a reply, another thread may be told to release the handle.
+  if (error != 0) {
+    ReplyErrno(req, error);
+  } else {
+    reader.Reply();
+  }
 }
 
 void ReadDir(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, fuse_file_info* fi) {

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mounts come and go; the server keeps nothing of them. And what `actiondfs mount` says to mistakes."""
+import os
+import socket
+import subprocess
+import time
+import unittest
+
+from harness import (PASSTHROUGH, FuseTest, Server, as_user, errno_name, main, mounts_below, read_file, write_file)
+import reapi
+
+TREE = {"file": b"content", "dir": {"deep": b"x"}}
+
+
+class Life(FuseTest):
+    def settle(self, condition):
+        """A mount ends in the server after the system call: asking it is what lets it notice."""
+        deadline = time.monotonic() + 30
+        while not condition() and time.monotonic() < deadline:
+            self.server.mounts()
+        self.assertTrue(condition())
+
+    def test_nothing_is_left(self):
+        digest = self.make_tree(TREE)
+        self.mount_and_use(digest)
+        self.settle(lambda: self.server.threads() == 1)
+        descriptors = self.server.descriptors()
+        for _ in range(20):
+            self.mount_and_use(digest)
+        self.settle(lambda: self.server.threads() == 1)
+        self.assertEqual(self.server.descriptors(), descriptors)
+        self.assertEqual((self.server.mounts(), mounts_below(self.dir)), ([], []))
+
+    def mount_and_use(self, digest):
+        point = self.mount(digest)
+        read_file(os.path.join(point, "file"))
+        write_file(os.path.join(point, "dir/new"), b"data")
+        os.listdir(os.path.join(point, "dir"))
+        self.unmount(point)
+
+    def test_a_busy_mount_stays(self):
+        point = self.mount(self.make_tree(TREE), "readonly")
+        with open(os.path.join(point, "file"), "rb"):
+            done = self.run_program("umount", point)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("busy", done.stderr)
+        self.unmount(point)
+        self.assertFalse(os.path.ismount(point))
+
+    def test_only_our_own_mounts_are_unmounted(self):
+        done = self.run_program("umount", "/proc")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("proc", done.stderr)
+        self.assertEqual(self.run_program("umount", self.dir).returncode, 1)
+        self.assertTrue(os.path.ismount("/proc"))
+
+    def test_other_users_are_not_answered(self):
+        os.chmod(self.server.socket, 0o666)  # as if the file's mode did not keep them out already
+        self.addCleanup(os.chmod, self.server.socket, 0o600)
+
+        def ask():
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+                client.connect(self.server.socket)
+                try:
+                    client.send(reapi.message(4, b""))
+                    return client.recv(100)
+                except ConnectionError:
+                    return b""
+
+        self.assertEqual(as_user(ask), b"")
+        self.assertEqual(self.server.process.poll(), None)
+
+    def test_malformed_requests(self):
+        for request in (b"\xff\xff\xff", b"\x00", reapi.message(1, b""), reapi.message(2, b""), b""):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+                client.connect(self.server.socket)
+                client.send(request)
+                client.recv(1 << 16)
+        self.assertEqual(self.server.mounts(), [])
+
+    def test_a_silent_client_holds_up_nobody(self):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as silent:
+            silent.connect(self.server.socket)
+            self.mount_and_use(self.make_tree(TREE))
+
+    def test_without_a_server_the_mount_has_its_own(self):
+        digest = self.make_tree(TREE)
+        point, stage = self.scratch("own"), self.scratch("stage")
+        done = self.run_program("mount", reapi.text(digest), point, "--cas", self.cas, "--layout", "sharded", "--stage",
+                                stage, "--socket", os.path.join(self.dir, "nowhere"),
+                                *([] if PASSTHROUGH else ["--no-passthrough"]))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.addCleanup(self.unmount, point)
+        self.assertIn("of its own", done.stderr)
+        self.assertEqual(read_file(os.path.join(point, "file")), b"content")
+        write_file(os.path.join(point, "new"))
+        self.unmount(point)
+
+    def test_overlay(self):
+        digest = self.make_tree(TREE)
+        point = self.mount(digest, "overlay")
+        write_file(os.path.join(point, "file"), b"changed")
+        os.unlink(os.path.join(point, "dir/deep"))
+        os.rename(os.path.join(point, "dir"), os.path.join(point, "moved"))
+        self.assertEqual((read_file(os.path.join(point, "file")), os.listdir(os.path.join(point, "moved"))),
+                         (b"changed", []))
+        self.unmount(point)
+        self.assertEqual(mounts_below(self.dir), [])
+        self.check_store()
+
+    def test_a_full_stage_is_remembered(self):
+        stage = self.scratch("full")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", stage], check=True)
+        self.addCleanup(subprocess.run, ["umount", stage], check=True)
+        point = self.mount(self.make_tree(TREE), stage=stage)
+        self.assertEqual(errno_name(write_all, os.path.join(point, "big"), 1 << 20), "ENOSPC")
+        _, stage_error = self.server.counters(self.server.mounts()[-1])
+        self.assertEqual(stage_error, 28)
+        self.unmount(point)
+
+    def test_mistakes(self):
+        digest = reapi.text(self.make_tree(TREE))
+        cases = {2: [["nonsense"], [digest], [digest, "--mode", "wrong"], [digest, "--mode", "readonly", "-o", "uid=x"],
+                     ["--roots", "--mode", "strict"], [digest, "--mode", "readonly", "--list-roots"]],
+                 1: [["0" * 64 + "/5", "--mode", "readonly"], [digest, "--mode", "readonly", "--backend", "kernel"],
+                     [digest, "--mode", "readonly", "--backend", "hardlink"]]}
+        for code, lines in cases.items():
+            for args in lines:
+                done, point = self.try_mount(*args)
+                self.assertEqual(done.returncode, code, (args, done.stderr))
+                self.assertFalse(os.path.ismount(point))
+
+
+def write_all(path, size):
+    with open(path, "wb", buffering=0) as file:
+        while size > 0:
+            size -= file.write(b"x" * min(size, 4096))
+
+
+class Stopping(unittest.TestCase):
+    def test_stopping_cuts_mounts_off(self):
+        directory = subprocess.check_output(["mktemp", "-d", "/var/tmp/actiondfs-fuse-test.XXXXXX"], text=True).strip()
+        self.addCleanup(subprocess.run, ["rm", "-rf", directory], check=True)
+        server = Server(directory)
+        helper = Life("mount")
+        helper.dir, helper.server, helper.cas = directory, server, os.path.join(directory, "cas")
+        os.mkdir(helper.cas)
+        Life.count = 0
+        point = helper.mount(helper.make_tree(TREE), "readonly")
+        self.assertEqual(server.stop(), 0)
+        self.assertEqual(errno_name(os.listdir, os.path.join(point, "dir")), "ENOTCONN")
+        subprocess.run(["umount", point], check=True)
+
+
+if __name__ == "__main__":
+    main()
