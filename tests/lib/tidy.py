@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -59,7 +60,8 @@ def main(build):
     for entry in json.loads(pathlib.Path(build, "compile_commands.json").read_text()):
         if entry["file"] in ours:
             ours.discard(entry["file"])
-            mark = cache / key(entry, headers[entry["output"]], common)
+            output = re.search(r" -o (\S+)", entry["command"])[1]
+            mark = cache / key(entry, headers[output], common)
             if not mark.exists():
                 pending.append((entry["file"], mark))
 
