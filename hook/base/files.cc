@@ -67,7 +67,7 @@ Status RemoveContents(UniqueFd dir, dev_t device, int depth) {
   if (depth > kMaxDepth) {
     return MakeError(ELOOP, "remove: nested more than 2000 directories deep");
   }
-  std::unique_ptr<DIR, CloseDir> stream(::fdopendir(dir.get()));
+  const std::unique_ptr<DIR, CloseDir> stream(::fdopendir(dir.get()));
   if (!stream) {
     return ErrnoError("read directory");
   }
