@@ -20,7 +20,7 @@ class RealFile {
  public:
   RealFile(FileSystem& fs, Node& node, const fuse_file_info* fi, int flags) {
     if (fi != nullptr && fi->fh != 0) {
-      fd_ = reinterpret_cast<const FileHandle*>(fi->fh)->fd.get();
+      fd_ = FromNumber<const FileHandle>(fi->fh)->fd.get();
       return;
     }
     auto opened = node.staged ? fs.stage->Open(node, flags) : fs.inputs.OpenBlob(node, flags);

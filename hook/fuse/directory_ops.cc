@@ -31,7 +31,7 @@ struct DirectoryHandle {
 };
 
 DirectoryHandle& HandleOf(const fuse_file_info& fi) {
-  return *reinterpret_cast<DirectoryHandle*>(fi.fh);
+  return *FromNumber<DirectoryHandle>(fi.fh);
 }
 
 // One READDIR: where it reads and what it has gathered.
@@ -173,7 +173,8 @@ bool HasStaged(FileSystem& fs, Node& directory) {
     return false;
   }
   const std::shared_lock lock(fs.stage->names);
-  return fs.stage->HasMirror(directory);
+  // Where it cannot be told, reading will say why.
+  return fs.stage->HasMirror(directory).value_or(true);
 }
 
 void OpenDir(fuse_req_t req, fuse_ino_t id, fuse_file_info* fi) {
@@ -193,14 +194,14 @@ void OpenDir(fuse_req_t req, fuse_ino_t id, fuse_file_info* fi) {
   fi->cache_readdir = cache ? 1 : 0;
   fi->keep_cache = cache ? 1 : 0;
   auto handle = std::make_unique<DirectoryHandle>();
-  fi->fh = reinterpret_cast<uintptr_t>(handle.get());
+  fi->fh = ToNumber(handle.get());
   if (fuse_reply_open(req, fi) == 0) {
     (void)handle.release();  // RELEASEDIR brings it back
   }
 }
 
 void ReleaseDir(fuse_req_t req, fuse_ino_t /*id*/, fuse_file_info* fi) {
-  delete reinterpret_cast<DirectoryHandle*>(fi->fh);
+  delete FromNumber<DirectoryHandle>(fi->fh);
   ReplyErrno(req, 0);
 }
 

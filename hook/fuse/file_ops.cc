@@ -57,7 +57,7 @@ Errno<Opened> Open(FileSystem& fs, Node& node, int flags) {
 }
 
 void Close(FileSystem& fs, Node& node, int flags, uint64_t fh) {
-  const std::unique_ptr<FileHandle> handle(reinterpret_cast<FileHandle*>(fh));
+  const std::unique_ptr<FileHandle> handle(FromNumber<FileHandle>(fh));
   if (node.staged && Writes(flags)) {
     node.writers.fetch_sub(1, std::memory_order_relaxed);
     NoteFullStage(fs);

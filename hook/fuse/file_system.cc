@@ -54,7 +54,11 @@ Errno<struct stat> FileSystem::Attributes(Node& node) {
     return st;
   }
   const std::shared_lock lock(stage->names);
-  if (!stage->HasMirror(node)) {
+  const auto mirrored = stage->HasMirror(node);
+  if (!mirrored) {
+    return Fail(mirrored.error());
+  }
+  if (!*mirrored) {
     return st;
   }
   const auto mirror = stage->StatusOf(node);

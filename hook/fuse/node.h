@@ -29,6 +29,16 @@ namespace actiondfs::fuse {
 
 struct Node;
 
+// What the kernel holds for us as a number, and gives back: node ids and file handles.
+template <typename T>
+T* FromNumber(uint64_t number) {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): it came from ToNumber
+  return reinterpret_cast<T*>(static_cast<uintptr_t>(number));
+}
+inline uint64_t ToNumber(const void* pointer) {
+  return reinterpret_cast<uintptr_t>(pointer);
+}
+
 using SharedFd = std::shared_ptr<const UniqueFd>;
 
 enum class Mirror : uint8_t { kUnknown, kAbsent, kPresent };

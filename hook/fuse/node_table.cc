@@ -39,15 +39,15 @@ NodeTable::~NodeTable() {
 }
 
 uint64_t NodeTable::IdOf(const Node& node) const {
-  return &node == &top_ ? FUSE_ROOT_ID : reinterpret_cast<uintptr_t>(&node);
+  return &node == &top_ ? FUSE_ROOT_ID : ToNumber(&node);
 }
 
 Node& NodeTable::FromId(uint64_t id) {
-  return id == FUSE_ROOT_ID ? top_ : *reinterpret_cast<Node*>(static_cast<uintptr_t>(id));
+  return id == FUSE_ROOT_ID ? top_ : *FromNumber<Node>(id);
 }
 
 size_t NodeTable::InputBucket(const Node* parent, uint32_t index) const {
-  return Mix(reinterpret_cast<uintptr_t>(parent) + (uint64_t{index} << 32)) & (buckets_.size() - 1);
+  return Mix(ToNumber(parent) + (uint64_t{index} << 32)) & (buckets_.size() - 1);
 }
 
 size_t NodeTable::StagedBucket(uint64_t ino) const {

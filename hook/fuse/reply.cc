@@ -67,7 +67,7 @@ wire::OpenOut OpenOutOf(const Backing::Grant& grant, FileHandle* handle) {
     out.backing_id = grant.backing_id;
   } else {
     out.open_flags |= wire::kOpenKeepCache;
-    out.fh = reinterpret_cast<uintptr_t>(handle);
+    out.fh = ToNumber(handle);
   }
   return out;
 }

@@ -171,9 +171,9 @@ bool Server::Serve(int client) {
     return false;
   }
   Request request;
-  Answer answer = request.ParseFromString(message->data)
-                      ? Handle(request, std::move(message->fds))
-                      : Answer::Failure(Error(EPROTO, "malformed request"));
+  const Answer answer = request.ParseFromString(message->data)
+                            ? Handle(request, std::move(message->fds))
+                            : Answer::Failure(Error(EPROTO, "malformed request"));
   std::vector<int> fds;
   if (answer.fd.valid()) {
     fds.push_back(answer.fd.get());

@@ -77,7 +77,7 @@ void StageTree::Forget(Node& node) {
   }
 }
 
-bool StageTree::HasMirror(Node& directory) {
+Errno<bool> StageTree::HasMirror(Node& directory) {
   if (directory.staged) {
     return true;
   }
@@ -88,6 +88,9 @@ bool StageTree::HasMirror(Node& directory) {
   // Only a stage that had something in it before this mount, or a node that was forgotten, comes
   // here.
   const auto opened = DirectoryOf(directory);
+  if (!opened && opened.error() != ENOENT) {
+    return Fail(opened.error());
+  }
   return opened.has_value();
 }
 
@@ -151,7 +154,12 @@ Errno<struct stat> StageTree::StatusOf(Node& node) {
 
 Errno<Node*> StageTree::Lookup(Node& directory, const char* name, struct stat& st) {
   stats_.Add(Stat::stage_inode_lookups);
-  if (!HasMirror(directory)) {
+  const auto mirrored = HasMirror(directory);
+  if (!mirrored) {
+    stats_.Add(Stat::stage_inode_lookup_errors);
+    return Fail(mirrored.error());
+  }
+  if (!*mirrored) {
     stats_.Add(Stat::stage_inode_lookup_unstaged_parent);
     return nullptr;
   }
@@ -181,7 +189,12 @@ bool StageTree::IsInputName(Node& directory, std::string_view name, int& error) 
 
 Errno<std::vector<stage::Listed>> StageTree::List(Node& directory) {
   stats_.Add(Stat::stage_readdir_calls);
-  if (!HasMirror(directory)) {
+  const auto mirrored = HasMirror(directory);
+  if (!mirrored) {
+    stats_.Add(Stat::stage_readdir_errors);
+    return Fail(mirrored.error());
+  }
+  if (!*mirrored) {
     stats_.Add(Stat::stage_readdir_misses);
     return std::vector<stage::Listed>();
   }
@@ -250,10 +263,12 @@ Errno<void> StageTree::EnsureMirror(Node& directory) {
   const std::unique_lock lock(names);
   std::vector<Node*> missing;
   Node* node = &directory;
-  for (; !HasMirror(*node); node = node->parent) {
+  auto mirrored = HasMirror(*node);
+  for (; mirrored && !*mirrored; mirrored = HasMirror(*node)) {
     missing.push_back(node);
+    node = node->parent;
   }
-  auto fd = DirectoryOf(*node);
+  auto fd = mirrored ? DirectoryOf(*node) : Errno<SharedFd>(Fail(mirrored.error()));
   for (auto it = missing.rbegin(); fd && it != missing.rend(); ++it) {
     fd = MakeMirror(**it, *fd);
   }

@@ -49,8 +49,8 @@ class StageTree {
     const char* name = "";
     stage::At at() const { return {dir->get(), name}; }
   };
-  // True for what is staged; an input directory may have a mirror.
-  bool HasMirror(Node& directory);
+  // True for what is staged; an input directory may have a mirror. Fails where that cannot be told.
+  Errno<bool> HasMirror(Node& directory);
   // The directory, staged or mirror, as O_PATH. ENOENT: an input without a mirror.
   Errno<SharedFd> DirectoryOf(Node& directory);
   Errno<Place> PlaceOf(const Node& staged);
