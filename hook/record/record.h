@@ -25,9 +25,9 @@ std::string ToJsonLine(const RunRecord& record);
 Result<RunRecord> FromJsonLine(std::string_view line);
 
 // Appends `line` and a newline with one write. Not synced: a container's end does not wait for a
-// disk, and what a power failure takes is a line of statistics. The file is made where it is missing
-// (0640), its directory is not. ELOOP: a symlink; EINVAL: not a regular file; ENOSPC, EIO: of the
-// file system.
+// disk, and what a power failure takes is a line of statistics. The file is made where it is
+// missing (0640), its directory is not. ELOOP: a symlink; EINVAL: not a regular file; ENOSPC, EIO:
+// of the file system.
 Status Append(const std::string& path, std::string_view line);
 
 }  // namespace actiondfs::record

@@ -128,7 +128,11 @@ class WorkspaceTest(unittest.TestCase):
         self.assertEqual(refused, ["append refused", "truncate refused"])
         self.check_store()
 
-    def test_overlay_shows_the_tree(self):
+    def test_overlay_shows_the_tree_to_root(self):
+        out = self.run_ok(Bundle(self.annotations(mode="overlay"), self.READ))
+        self.assertEqual(out, self.SEEN.format(uid=0))
+
+    def test_overlay_shows_the_tree_to_another_user(self):
         out = self.run_ok(Bundle(self.annotations(mode="overlay"), self.READ, uid=1000, gid=1000))
         self.assertEqual(out, self.SEEN.format(uid=1000))
 
