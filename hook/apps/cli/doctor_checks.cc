@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <optional>
 #include <string_view>
@@ -62,8 +63,10 @@ void CheckStageRoot(const plan::Config& config, Findings& findings) {
   const std::string check = "stage_root";
   const auto fd = OpenAt(AT_FDCWD, config.stage_root, O_RDONLY | O_DIRECTORY);
   if (!fd) {
-    Add(findings, Level::kFail, check,
-        fmt::format("{}: mkdir -m 0711 {}", fd.error().ToString(), Quoted(config.stage_root)));
+    const bool missing = fd.error().code() == ENOENT;
+    Add(findings, missing ? Level::kOk : Level::kFail, check,
+        missing ? Quoted(config.stage_root) + ", made by the first container"
+                : fd.error().ToString());
     return;
   }
   if (::faccessat(fd->get(), ".", W_OK | X_OK, AT_EACCESS) != 0) {

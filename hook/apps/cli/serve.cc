@@ -54,7 +54,8 @@ Result<UniqueFd> Listener(const Options& options) {
   }
   const size_t slash = options.socket.rfind('/');
   if (slash != std::string::npos && slash > 0) {
-    RETURN_IF_ERROR(MakeDirectories(options.socket.substr(0, slash), 0755));
+    // Where it is the hook's state directory too, that has to be private.
+    RETURN_IF_ERROR(MakeDirectories(options.socket.substr(0, slash), 0700));
   }
   return ListenUnix(options.socket, kBacklog);
 }

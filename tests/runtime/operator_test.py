@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator asks without a container: plan, doctor, ps, stats."""
+
+import json
+import os
+import sys
+import unittest
+
+from host import ACTIONDFS, SKIP, Bundle, Host, call
+
+
+class OperatorTest(unittest.TestCase):
+    def setUp(self):
+        self.host = Host()
+        self.addCleanup(self.host.close)
+        tree = self.host.path("tree")
+        os.makedirs(os.path.join(tree, "dir"))
+        self.root = self.host.import_tree(tree)
+        self.host.start_server()
+
+    def ask(self, *args, **kwargs):
+        return call([ACTIONDFS, *args, "--config", self.host.config_path], **kwargs)
+
+    def state(self, **annotations):
+        keys = {"dev.actiondfs." + key.replace("_", "-"): value for key, value in annotations.items()}
+        directory, container_id = self.host.make_bundle(Bundle(keys, uid=1000, gid=1000, user_namespace=True))
+        return json.dumps({"ociVersion": "1.0.2", "id": container_id, "pid": os.getpid(), "status": "creating",
+                           "bundle": directory, "annotations": keys})
+
+    def levels(self, done):
+        return {row["check"]: row["level"] for row in json.loads(done.out)}
+
+    def test_plan_decides_and_does_nothing(self):
+        done = self.ask("plan", "--json", input=self.state(input_root=self.root, mutates_inputs="yes"))
+        self.assertEqual(done.code, 0, done.err)
+        plan = json.loads(done.out)
+        self.assertEqual((plan["input_root"], plan["mode"], plan["backend"], plan["destination"]),
+                         (self.root, "overlay", "fuse", "/workspace"))
+        self.assertEqual((plan["owner_uid"], plan["owner_gid"]), (101000, 101000))
+        self.assertFalse(os.path.exists(self.host.stage_root))
+        self.assertFalse(os.path.exists(self.host.state_root))
+
+    def test_plan_refuses_as_the_hook_does(self):
+        done = self.ask("plan", input=self.state(input_root=self.root, mode="loose"))
+        self.assertEqual(done.code, 1)
+        self.assertIn("dev.actiondfs.mode", done.err)
+        done = self.ask("plan", input=self.state(input_root=self.root, cas="other"))
+        self.assertEqual(done.code, 1)
+        self.assertIn("'other'", done.err)
+
+    def test_doctor_finds_nothing_wrong_here(self):
+        done = self.ask("doctor", "--json")
+        self.assertEqual(done.code, 0, done.out)
+        levels = self.levels(done)
+        self.assertEqual(levels["configuration"], "ok")
+        self.assertEqual(levels["cas.default"], "ok")
+        self.assertEqual(levels["fuse server"], "ok")
+
+    def test_doctor_finds_each_fault(self):
+        self.host.stop_server()
+        self.assertNotEqual(self.levels(self.ask("doctor", "--json"))["fuse server"], "ok")
+        self.host.config["stage_root"] = os.path.join(self.host.cas, "stages")
+        os.mkdir(self.host.config["stage_root"])
+        self.host.write_config()
+        done = self.ask("doctor", "--json")
+        self.assertEqual((done.code, self.levels(done)["stage_root"]), (1, "fail"))
+        self.host.config["cas"]["default"]["path"] = self.host.path("nowhere")
+        self.host.write_config()
+        done = self.ask("doctor", "--json")
+        self.assertEqual((done.code, self.levels(done)["cas.default"]), (1, "fail"))
+        self.host.write_config(0o666)
+        done = self.ask("doctor", "--json")
+        self.assertEqual((done.code, self.levels(done)["configuration"]), (1, "fail"))
+
+    def test_ps_and_stats_show_mounts_without_a_container(self):
+        mountpoint = self.host.path("mnt")
+        os.mkdir(mountpoint)
+        self.host.actiondfs("mount", self.root, mountpoint, "--cas", self.host.cas, "--mode", "readonly",
+                            "--socket", self.host.socket)
+        os.listdir(mountpoint)
+        rows = json.loads(self.ask("ps", "--json").out)
+        self.assertEqual([(row["state"], row["mode"], row["input_root"]) for row in rows],
+                         [("mount", "readonly", self.root)])
+        self.assertIn("DESTINATION", self.ask("ps").out)
+        self.assertEqual(json.loads(self.ask("stats", "--json").out)["mounts"], 1)
+        self.assertIn(f'actiondfs_mounts{{id="{rows[0]["id"]}"}} 1',
+                      self.ask("stats", rows[0]["id"], "--prometheus").out)
+        self.host.actiondfs("umount", mountpoint)
+        self.host.check_clean()
+
+    def test_stats_of_what_is_not_there(self):
+        done = self.ask("stats", "nobody")
+        self.assertEqual(done.code, 1)
+        self.assertIn("'nobody'", done.err)
+
+
+if __name__ == "__main__":
+    if os.geteuid() != 0 or not os.path.exists("/dev/fuse") or not os.path.exists("/bin/busybox"):
+        print("SKIP: needs root, /dev/fuse and busybox")
+        sys.exit(SKIP)
+    unittest.main(verbosity=2)
