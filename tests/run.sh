@@ -94,7 +94,7 @@ if [ -z "$quick" ]; then
   sanitized asan-ubsan unit fuzz cli fuse
   # What has threads.
   begin "tsan: build (clang)"
-  build tsan actiondfs actiondfs-hook base_test cas_test tree_test tests/fuse/all
+  build tsan actiondfs actiondfs-hook base_test cas_test tree_test fuse_test mount_test tests/fuse/all
   sanitized tsan unit cli fuse
 fi
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hook/base/files.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
@@ -9,10 +8,12 @@
 
 #include <atomic>
 #include <cerrno>
-#include <memory>
+#include <cstdio>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "hook/base/dir_stream.h"
 #include "hook/base/text.h"
 
 namespace actiondfs {
@@ -29,68 +30,113 @@ auto Retry(Call call, int retryable) {
   return result;
 }
 
-struct CloseDir {
-  void operator()(DIR* dir) const {
-    const int saved = errno;
-    ::closedir(dir);
-    errno = saved;
-  }
-};
+// rm -rf below one directory. A container may have nested directories as deep, and made as many, as
+// it liked: what is deeper than kMaxDepth is renamed up to the top, and removed from there in a
+// later round; names are read in batches. What fails is passed over, and the first error told.
+class TreeRemover {
+ public:
+  TreeRemover(int top, dev_t device) : top_(top), device_(device) {}
 
-Status RemoveContents(UniqueFd dir, dev_t device, int depth);
+  Status Run() {
+    do {
+      moved_up_ = 0;
+      RemoveContents(top_, 0);
+    } while (moved_up_ > 0 && first_error_);
+    return first_error_;
+  }
 
-Status RemoveEntry(int dirfd, const std::string& name, dev_t device, int depth) {
-  if (::unlinkat(dirfd, name.c_str(), 0) == 0 || errno == ENOENT) {
-    return {};
-  }
-  if (errno != EISDIR && errno != EPERM) {
-    return ErrnoError("remove " + Quoted(name));
-  }
-  auto sub = OpenAt(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  if (!sub) {
-    return std::unexpected(std::move(sub).error());
-  }
-  ASSIGN_OR_RETURN(const struct stat st, StatFd(sub->get()));
-  if (st.st_dev != device) {
-    return MakeError(EXDEV, "remove " + Quoted(name) + ": another file system is mounted there");
-  }
-  RETURN_IF_ERROR(RemoveContents(std::move(*sub), device, depth + 1));
-  if (::unlinkat(dirfd, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
-    return ErrnoError("remove directory " + Quoted(name));
-  }
-  return {};
-}
+ private:
+  static constexpr int kMaxDepth = 64;
+  static constexpr size_t kBatch = 4096;
 
-Status RemoveContents(UniqueFd dir, dev_t device, int depth) {
-  // Each level holds one descriptor; what a container nested deeper than this is left, and said.
-  constexpr int kMaxDepth = 2000;
-  if (depth > kMaxDepth) {
-    return MakeError(ELOOP, "remove: nested more than 2000 directories deep");
-  }
-  const std::unique_ptr<DIR, CloseDir> stream(::fdopendir(dir.get()));
-  if (!stream) {
-    return ErrnoError("read directory");
-  }
-  const int fd = dir.Release();  // the stream owns it now
-  // Names are gathered first: deleting under a running readdir may skip entries on some file
-  // systems.
-  std::vector<std::string> names;
-  errno = 0;
-  while (const dirent* entry =
-             ::readdir(stream.get())) {  // NOLINT(concurrency-mt-unsafe): own stream
-    const std::string_view name = entry->d_name;
-    if (name != "." && name != "..") {
-      names.emplace_back(name);
+  void Note(Status status) {
+    if (!status && first_error_) {
+      first_error_ = std::move(status);
     }
   }
-  if (errno != 0) {
-    return ErrnoError("read directory");
+
+  // True where the name is gone.
+  bool RemoveEntry(int dirfd, const std::string& name, int depth) {
+    if (::unlinkat(dirfd, name.c_str(), 0) == 0 || errno == ENOENT) {
+      return true;
+    }
+    if (errno != EISDIR && errno != EPERM) {
+      Note(ErrnoError("remove " + Quoted(name)));
+      return false;
+    }
+    if (depth >= kMaxDepth) {
+      return MoveUp(dirfd, name);
+    }
+    auto sub = OpenAt(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (!sub) {
+      Note(std::unexpected(std::move(sub).error()));
+      return false;
+    }
+    struct stat st = {};
+    if (::fstat(sub->get(), &st) != 0 || st.st_dev != device_) {
+      Note(MakeError(EXDEV, "remove " + Quoted(name) + ": another file system is mounted there"));
+      return false;
+    }
+    RemoveContents(sub->get(), depth + 1);
+    if (::unlinkat(dirfd, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
+      Note(ErrnoError("remove directory " + Quoted(name)));
+      return false;
+    }
+    return true;
   }
-  for (const std::string& name : names) {
-    RETURN_IF_ERROR(RemoveEntry(fd, name, device, depth));
+
+  bool MoveUp(int dirfd, const std::string& name) {
+    for (;;) {
+      const std::string higher = ".remove." + std::to_string(counter_++);
+      if (::renameat2(dirfd, name.c_str(), top_, higher.c_str(), RENAME_NOREPLACE) == 0) {
+        ++moved_up_;
+        return true;
+      }
+      if (errno != EEXIST) {
+        Note(ErrnoError("remove directory " + Quoted(name)));
+        return false;
+      }
+    }
   }
-  return {};
-}
+
+  void RemoveContents(int dir, int depth) {
+    for (;;) {
+      const auto names = SomeNames(dir);
+      if (!names) {
+        Note(std::unexpected(names.error()));
+        return;
+      }
+      size_t removed = 0;
+      for (const std::string& name : *names) {
+        removed += RemoveEntry(dir, name, depth) ? 1 : 0;
+      }
+      if (removed == 0) {
+        return;
+      }
+    }
+  }
+
+  // Names are gathered first: deleting under a running readdir skips entries on some file systems.
+  static Result<std::vector<std::string>> SomeNames(int dir) {
+    ASSIGN_OR_RETURN(UniqueFd fd, OpenAt(dir, ".", O_RDONLY | O_DIRECTORY));
+    ASSIGN_OR_RETURN(DirStream stream, DirStream::Adopt(std::move(fd)));
+    std::vector<std::string> names;
+    while (names.size() < kBatch) {
+      ASSIGN_OR_RETURN(std::optional<DirEntry> entry, stream.Next());
+      if (!entry) {
+        break;
+      }
+      names.push_back(std::move(entry->name));
+    }
+    return names;
+  }
+
+  const int top_;
+  const dev_t device_;
+  Status first_error_;
+  size_t moved_up_ = 0;
+  uint64_t counter_ = 0;
+};
 
 }  // namespace
 
@@ -266,7 +312,12 @@ Status RemoveTree(int dirfd, const std::string& name) {
     }
     return ErrnoError("stat " + Quoted(name));
   }
-  return RemoveEntry(dirfd, name, st.st_dev, 0);
+  if (!S_ISDIR(st.st_mode)) {
+    return UnlinkAt(dirfd, name);
+  }
+  ASSIGN_OR_RETURN(const UniqueFd top, OpenAt(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  RETURN_IF_ERROR(TreeRemover(top.get(), st.st_dev).Run());
+  return UnlinkAt(dirfd, name, AT_REMOVEDIR);
 }
 
 }  // namespace actiondfs

@@ -83,6 +83,10 @@ void Write(fuse_req_t req, fuse_ino_t id, const char* data, size_t size, off_t o
            fuse_file_info* fi) {
   FileSystem& fs = FileSystemOf(req);
   Node& node = fs.nodes.FromId(id);
+  if (!node.staged) {
+    ReplyErrno(req, EROFS);  // the kernel does not ask for it: no open for writing succeeded
+    return;
+  }
   const RealFile file(fs, node, fi, O_WRONLY);
   if (file.error() != 0) {
     ReplyErrno(req, file.error());
@@ -167,6 +171,10 @@ void CopyFileRange(fuse_req_t req, fuse_ino_t in_id, off_t in_offset, fuse_file_
   constexpr size_t kMostAtOnce = size_t{64} << 20;
   FileSystem& fs = FileSystemOf(req);
   Node& out_node = fs.nodes.FromId(out_id);
+  if (!out_node.staged) {
+    ReplyErrno(req, EROFS);  // as for WRITE
+    return;
+  }
   const RealFile in(fs, fs.nodes.FromId(in_id), in_fi, O_RDONLY);
   const RealFile out(fs, out_node, out_fi, O_WRONLY);
   if (in.error() != 0 || out.error() != 0) {

@@ -15,6 +15,7 @@
 #include <shared_mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "hook/fuse/reply.h"
@@ -24,8 +25,35 @@ namespace {
 
 constexpr size_t kDots = 2;
 
+// Of one mount, over all its directory streams.
+constexpr size_t kMaxListedBytes = size_t{256} << 20;
+
 struct DirectoryHandle {
+  explicit DirectoryHandle(FileSystem& file_system) : fs(file_system) {}
+  ~DirectoryHandle() { fs.listed_bytes -= listed_bytes; }
+  DirectoryHandle(const DirectoryHandle&) = delete;
+  DirectoryHandle& operator=(const DirectoryHandle&) = delete;
+
+  // Takes the names; false: the mount's streams hold too much.
+  bool Hold(std::vector<stage::Listed> names) {
+    size_t size = 0;
+    for (const stage::Listed& entry : names) {
+      size += sizeof(entry) + entry.name.size();
+    }
+    fs.listed_bytes -= std::exchange(listed_bytes, 0);
+    staged.clear();
+    if (fs.listed_bytes.fetch_add(size) + size > kMaxListedBytes) {
+      fs.listed_bytes -= size;
+      return false;
+    }
+    listed_bytes = size;
+    staged = std::move(names);
+    return true;
+  }
+
+  FileSystem& fs;
   std::mutex mutex;
+  size_t listed_bytes = 0;            // mutex; this one's share of the mount's
   std::vector<stage::Listed> staged;  // mutex
   std::vector<std::string> roots;     // mutex; of the top of many roots
 };
@@ -48,6 +76,10 @@ class Reader {
   // False: the buffer is full, the entry is left for the next time.
   bool AddDot(size_t position) {
     struct stat st = {};
+    std::shared_lock<std::shared_mutex> lock;
+    if (directory_.staged) {
+      lock = std::shared_lock(fs_.stage->names);  // a rename moves it
+    }
     const Node& node =
         position == 1 && directory_.parent != nullptr ? *directory_.parent : directory_;
     st.st_ino = node.ino;
@@ -164,8 +196,7 @@ Errno<void> TakeSnapshot(FileSystem& fs, Node& directory, DirectoryHandle& handl
   if (!listed) {
     return Fail(listed.error());
   }
-  handle.staged = std::move(*listed);
-  return {};
+  return handle.Hold(std::move(*listed)) ? Errno<void>() : Fail(ENOMEM);
 }
 
 bool HasStaged(FileSystem& fs, Node& directory) {
@@ -193,7 +224,7 @@ void OpenDir(fuse_req_t req, fuse_ino_t id, fuse_file_info* fi) {
   const bool cache = !fs.options.inputs.many_roots && !HasStaged(fs, node);
   fi->cache_readdir = cache ? 1 : 0;
   fi->keep_cache = cache ? 1 : 0;
-  auto handle = std::make_unique<DirectoryHandle>();
+  auto handle = std::make_unique<DirectoryHandle>(fs);
   fi->fh = ToNumber(handle.get());
   if (fuse_reply_open(req, fi) == 0) {
     (void)handle.release();  // RELEASEDIR brings it back

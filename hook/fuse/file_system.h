@@ -7,6 +7,8 @@
 
 #include <sys/stat.h>
 
+#include <atomic>
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -58,6 +60,9 @@ class FileSystem {
   Log log;
   Backing backing;
   std::unique_ptr<StageTree> stage;  // null: read-only
+  // What open directory streams hold of staged names; bounded, for a container opens as many as it
+  // likes.
+  std::atomic<size_t> listed_bytes = 0;
   NodeTable nodes;
   Inputs inputs;
 

@@ -93,7 +93,8 @@ Result<UniqueFd> MakeDetachedMount(int device, const DetachedMountOptions& optio
 }
 
 Result<UniqueFd> ReadOnlyView(UniqueFd dir) {
-  UniqueFd clone(::open_tree(dir.get(), "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH));
+  const UniqueFd clone(
+      ::open_tree(dir.get(), "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH));
   struct mount_attr attributes = {};
   attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
   if (!clone.valid() ||

@@ -72,6 +72,7 @@ struct MountSession::Io {
   static ssize_t Read(int fd, void* buffer, size_t size, void* userdata) {
     const ssize_t got = ::read(fd, buffer, size);
     MountSession& self = Of(userdata);
+    (void)self.replies_.load(std::memory_order_acquire);
     if (got > 0 && !self.init_seen_.load(std::memory_order_relaxed)) {
       self.NoteInit(static_cast<const char*>(buffer), static_cast<size_t>(got));
     }
@@ -82,6 +83,7 @@ struct MountSession::Io {
     MountSession& self = Of(userdata);
     const bool is_init = self.init_unique_.load(std::memory_order_relaxed) != 0 && count >= 2 &&
                          self.EditInit(parts);
+    self.replies_.fetch_add(1, std::memory_order_release);
     const ssize_t written = ::writev(fd, parts, count);
     if (is_init) {
       self.initialised_.set_value();
@@ -90,7 +92,8 @@ struct MountSession::Io {
   }
 
   static ssize_t Splice(int in, off_t* in_offset, int out, off_t* out_offset, size_t size,
-                        unsigned flags, void* /*userdata*/) {
+                        unsigned flags, void* userdata) {
+    Of(userdata).replies_.fetch_add(1, std::memory_order_release);
     return ::splice(in, in_offset, out, out_offset, size, flags);
   }
 };
@@ -156,6 +159,7 @@ bool MountSession::AnswerTmpfile(const fuse_buf& buffer) {
     const size_t size = out != nullptr ? sizeof(*out) : 0;
     fuse_out_header reply = {static_cast<uint32_t>(sizeof(reply) + size), -error, header.unique};
     iovec parts[2] = {{&reply, sizeof(reply)}, {const_cast<wire::CreateOut*>(out), size}};
+    replies_.fetch_add(1, std::memory_order_release);
     return ::writev(device_, parts, out != nullptr ? 2 : 1) >= 0;
   };
   const NewFile file = {

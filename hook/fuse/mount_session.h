@@ -74,6 +74,9 @@ class MountSession {
   std::atomic<uint64_t> kernel_flags_ = 0;
   std::promise<void> initialised_;
   std::atomic<bool> init_seen_ = false;
+  // The kernel orders a reply before the requests that follow from it, on whichever thread they
+  // come; counting replies says so in the language's own terms.
+  std::atomic<uint64_t> replies_ = 0;
   std::atomic<int> running_ = 0;
   std::vector<std::thread> threads_;
 };

@@ -28,6 +28,7 @@ namespace {
 
 constexpr size_t kMaxRequest = size_t{64} << 10;
 constexpr size_t kMaxIdLength = 256;
+constexpr int kAcceptPause = 100;  // milliseconds
 
 bool IsPrintableId(const std::string& id) {
   return !id.empty() && id.size() <= kMaxIdLength && Printable(id, kMaxIdLength) == id;
@@ -120,12 +121,13 @@ Status Server::Run() {
     // Negative descriptors are skipped by poll(2).
     std::vector<pollfd> polled = {{ended_.get(), POLLIN, 0},
                                   {options_.stop.get(), POLLIN, 0},
-                                  {options_.listener.get(), POLLIN, 0}};
+                                  {accept_paused_ ? -1 : options_.listener.get(), POLLIN, 0}};
     const size_t first_client = polled.size();
     for (const UniqueFd& client : clients_) {
       polled.push_back({client.get(), POLLIN, 0});
     }
-    if (::poll(polled.data(), polled.size(), -1) < 0) {
+    const int timeout = std::exchange(accept_paused_, false) ? kAcceptPause : -1;
+    if (::poll(polled.data(), polled.size(), timeout) < 0) {
       if (errno == EINTR) {
         continue;
       }
@@ -152,7 +154,10 @@ Status Server::Run() {
 void Server::Accept() {
   UniqueFd client(::accept4(options_.listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
   if (!client.valid()) {
-    return;  // the client is gone, or descriptors are short: the others go on
+    // The client is gone; or descriptors are short: then it stays in the queue, and is not looked
+    // at again at once.
+    accept_paused_ = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS;
+    return;
   }
   const auto peer = GetPeerCredentials(client.get());
   if (!peer || (peer->uid != 0 && peer->uid != ::geteuid())) {

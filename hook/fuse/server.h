@@ -65,6 +65,7 @@ class Server {
   tree::DirectoryCache cache_;
   std::map<std::string, std::unique_ptr<Mounted>> mounts_;
   std::vector<UniqueFd> clients_;
+  bool accept_paused_ = false;  // descriptors were short
 };
 
 }  // namespace actiondfs::fuse

@@ -113,9 +113,9 @@ Errno<struct stat> StageTree::Link(Node& node, Node& directory, const char* name
     stats_.NoteStageError(linked.error());
     return Fail(linked.error());
   }
-  if (node.place->held) {
-    nodes_.Move(node, directory, name);  // it has a name again
-  }
+  // The newest name: for link() and then unlink() of the old one, as git does, no descriptor need
+  // be held.
+  nodes_.Move(node, directory, name);
   nodes_.Reference(node);
   return stage::Status(to);
 }

@@ -106,8 +106,10 @@ Errno<SharedFd> StageTree::DirectoryOf(Node& directory) {
     } else if (!node->staged &&
                node->directory->mirror.load(std::memory_order_acquire) == Mirror::kAbsent) {
       // Below it nothing is mirrored either; saying so there spares the next one the way up.
-      for (Node* input : below) {
-        input->directory->mirror.store(Mirror::kAbsent, std::memory_order_release);
+      for (Node* node_below : below) {
+        if (!node_below->staged) {  // staged ones: where somebody took the stage away
+          node_below->directory->mirror.store(Mirror::kAbsent, std::memory_order_release);
+        }
       }
       return Fail(ENOENT);
     } else if (fd = CachedDirectory(*node); !fd) {

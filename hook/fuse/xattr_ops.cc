@@ -43,16 +43,6 @@ std::optional<std::string> InputValue(const tree::Entry& entry, std::string_view
   return std::nullopt;
 }
 
-std::string InputNames(const tree::Entry& entry) {
-  std::string names;
-  for (const char* name : {ACTIONDFS_XATTR_SHA256, ACTIONDFS_XATTR_DIGEST}) {
-    if (InputValue(entry, name)) {
-      names.append(name).push_back('\0');
-    }
-  }
-  return names;
-}
-
 bool CanHaveAttributes(const Node& node) {
   return S_ISREG(node.type) || S_ISDIR(node.type);
 }
@@ -111,7 +101,9 @@ void ListXattr(fuse_req_t req, fuse_ino_t id, size_t size) {
   FileSystem& fs = FileSystemOf(req);
   Node& node = fs.nodes.FromId(id);
   if (!node.staged) {
-    ReplyValue(req, InputNames(fs.inputs.EntryOf(node)), size);
+    // The digests can be read, but are not listed: who lists attributes copies them (overlayfs, cp,
+    // rsync), and a copy can be changed while it still claims the old digest.
+    ReplyValue(req, "", size);
     return;
   }
   if (!CanHaveAttributes(node)) {

@@ -42,8 +42,13 @@ std::optional<ProcessIdentity> FindProcess(pid_t pid) {
   }
   const std::vector<std::string> fields = Split(std::string_view(*stat).substr(comm_end + 2), ' ');
   constexpr size_t kState = 0;       // field 3 of proc(5)
+  constexpr size_t kThreads = 17;    // field 20
   constexpr size_t kStartTime = 19;  // field 22
-  if (fields.size() <= kStartTime || fields[kState] == "Z" || fields[kState] == "X") {
+  if (fields.size() <= kStartTime || fields[kState] == "X") {
+    return std::nullopt;
+  }
+  // A zombie with threads is a live process whose first thread has ended.
+  if (fields[kState] == "Z" && ParseDecimal(fields[kThreads]).value_or(0) <= 1) {
     return std::nullopt;
   }
   const auto start = ParseDecimal(fields[kStartTime]);

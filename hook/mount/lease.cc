@@ -33,6 +33,7 @@ void ForEachField(LeaseT& lease, Visit visit) {
   visit("records_path", lease.records_path);
   visit("prometheus_textfile", lease.prometheus_textfile);
   visit("attached", lease.attached);
+  visit("recorded", lease.recorded);
   visit("started_unix_ms", lease.started_unix_ms);
   visit("steps", lease.steps);
 }

@@ -34,6 +34,7 @@ struct Lease {
   std::string records_path, prometheus_textfile;  // empty: not wanted
 
   bool attached = false;  // the container has its workspace
+  bool recorded = false;  // its run record is written
   int64_t started_unix_ms = 0;
   std::vector<std::pair<std::string, uint64_t>> steps;  // name, microseconds
 };

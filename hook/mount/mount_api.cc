@@ -101,7 +101,8 @@ Result<bool> IsMountRoot(int fd) {
 }
 
 Status DetachAll(const std::string& path) {
-  while (::umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
+  // Forced, so that FUSE's connection ends even where some other mount namespace has got a copy.
+  while (::umount2(path.c_str(), MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
   }
   if (errno == EINVAL || errno == ENOENT) {
     return {};

@@ -53,8 +53,8 @@ Result<DetachedMount> CloneMount(int dirfd);
 Status MakePrivate(int fd);
 // Whether `fd` is open on the root of a mount (STATX_ATTR_MOUNT_ROOT, Linux >= 5.8).
 Result<bool> IsMountRoot(int fd);
-// Detaches every mount stacked at dirfd/name, lazily: who uses it still can. EINVAL (nothing is
-// mounted there) and ENOENT are success.
+// Ends every mount stacked at `path`: detached lazily, and FUSE's connection cut. EINVAL (nothing
+// is mounted there) and ENOENT are success.
 Status DetachAll(const std::string& path);
 
 }  // namespace actiondfs::mount

@@ -89,8 +89,25 @@ Status StateDir::Remove() {
       return ErrnoError("remove " + Quoted(PinPath(pin)));
     }
   }
-  // The lease goes last: as long as something is left, gc finds it by the lease.
-  return RemoveTree(root_.get(), name_);
+  // The lease goes last: as long as something is left, gc finds it by the lease. And never a tree:
+  // what else is in the directory is not ours.
+  RETURN_IF_ERROR(RemoveLeaseFiles());
+  return UnlinkAt(root_.get(), name_, AT_REMOVEDIR);
+}
+
+// The lease, and what a killed writer of it has left.
+Status StateDir::RemoveLeaseFiles() const {
+  ASSIGN_OR_RETURN(UniqueFd fd, OpenAt(dir_.get(), ".", kOpenDir));
+  ASSIGN_OR_RETURN(DirStream stream, DirStream::Adopt(std::move(fd)));
+  for (;;) {
+    ASSIGN_OR_RETURN(const std::optional<DirEntry> entry, stream.Next());
+    if (!entry) {
+      return {};
+    }
+    if (entry->name.starts_with(kLeaseFile)) {
+      RETURN_IF_ERROR(UnlinkAt(dir_.get(), entry->name));
+    }
+  }
 }
 
 Result<StateRoot> StateRoot::Prepare(const std::string& path) {

@@ -45,6 +45,8 @@ class StateDir {
         root_(std::move(root)),
         dir_(std::move(dir)) {}
 
+  Status RemoveLeaseFiles() const;
+
   std::string path_, name_;
   UniqueFd root_, dir_;
 };

@@ -143,6 +143,14 @@ Status ParseRoots(const JsonObject& top, Config& config) {
     return MakeError(EINVAL, "stage_root: expected another directory than state_root, got " +
                                  Quoted(config.stage_root) + " for both");
   }
+  // gc removes from stage_root what no workspace owns.
+  for (const auto& [name, cas] : config.cas) {
+    if ((cas.path + "/").starts_with(config.stage_root + "/")) {
+      return MakeError(EINVAL, "stage_root: expected a directory of its own, got " +
+                                   Quoted(config.stage_root) + ", in which CAS " + Quoted(name) +
+                                   " is");
+    }
+  }
   return {};
 }
 

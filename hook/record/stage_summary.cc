@@ -81,12 +81,15 @@ class Walk {
   }
 
   void Enter(std::string path) {
-    if (path.size() >= PATH_MAX) {
+    if (path.size() >= PATH_MAX || waiting_.size() >= kMaxWaiting) {
       summary_.set_incomplete(true);
       return;
     }
     waiting_.push_back(std::move(path));
   }
+
+  // A container decides how many directories there are; the hook does not hold a name of each.
+  static constexpr size_t kMaxWaiting = 65536;
 
   int root_;
   std::vector<std::string> waiting_;

@@ -16,7 +16,7 @@ Status ForgetInheritance() {
   if (::close_range(STDERR_FILENO + 1, ~0U, 0) != 0) {
     return ErrnoError("close inherited descriptors");
   }
-  if (::clearenv() != 0) {
+  if (::clearenv() != 0) {  // NOLINT(concurrency-mt-unsafe): single-threaded
     return MakeError(ENOMEM, "clear the environment");
   }
   if (::chdir("/") != 0) {

@@ -202,6 +202,29 @@ class LifeCycleTest(unittest.TestCase):
         self.assertIn("gone", self.gc().out)
         self.assertFalse(os.path.exists(orphan))
 
+    def test_gc_leaves_what_is_not_a_stage(self):
+        foreign = os.path.join(self.host.stage_root, "data", "of-somebody")
+        os.makedirs(foreign)
+        self.assertEqual(self.gc().out, "")
+        self.assertTrue(os.path.isdir(foreign))
+
+    def test_poststop_of_another_container_of_the_same_id_leaves_the_live_one_alone(self):
+        directory, container_id = self.start(Bundle(self.keys(), "sleep 300"))
+        state = json.loads(self.state_json(directory, container_id, 0))
+        state.update(status="stopped", annotations={})
+        done = self.hook("poststop", json.dumps(state))
+        self.assertIn("live container", done.err)
+        self.assertEqual(self.ps()[0]["state"], "live")
+        self.assertTrue(os.path.isdir(os.path.join(self.host.stage_root, container_id, "stage")))
+        call(self.runc.command("delete", "--force", container_id))
+        self.host.check_clean()
+
+    def test_deep_outputs_are_removed_and_recorded_once(self):
+        done = self.runc.run(Bundle(self.keys(), "cd /workspace; i=0; while [ $i -lt 1500 ]; do mkdir d; cd d; i=$((i+1)); done"))
+        self.assertEqual(done.code, 0, done.err)
+        self.host.check_clean()
+        self.assertEqual(self.record_count(), 1)
+
     def test_kept_stage_stays(self):
         self.host.config["keep_stage"] = True
         self.host.write_config()

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <exception>
 
 #include "hook/apps/cli/command.h"
 
@@ -16,16 +17,14 @@ int Report(const Status& status) {
   return kFailure;
 }
 
-}  // namespace actiondfs::cli
+namespace {
 
-int main(int argc, char** argv) {
-  using namespace actiondfs::cli;
+int Run(int argc, char** argv) {
   CLI::App app("REAPI input trees, straight from a content-addressed store", "actiondfs");
   app.require_subcommand(1);
   app.set_version_flag("--version", ACTIONDFS_VERSION);
 
   Outcome outcome;
-  // Subcommands are registered here, one a line, as they come.
   RegisterImport(app, outcome);
   RegisterLs(app, outcome);
   RegisterTree(app, outcome);
@@ -48,4 +47,18 @@ int main(int argc, char** argv) {
     return code == 0 ? kSuccess : kUsage;
   }
   return outcome.code;
+}
+
+}  // namespace
+}  // namespace actiondfs::cli
+
+int main(int argc, char** argv) {
+  using namespace actiondfs::cli;
+  // CLI11 reports by exceptions, and memory may run out: they end here.
+  try {
+    return Run(argc, argv);
+  } catch (const std::exception& error) {
+    (void)std::fprintf(stderr, "actiondfs: %s\n", error.what());
+    return kFailure;
+  }
 }

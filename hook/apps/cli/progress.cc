@@ -25,7 +25,7 @@ ProgressLine::ProgressLine(bool wanted) : shown_(wanted && ::isatty(STDERR_FILEN
 
 ProgressLine::~ProgressLine() {
   if (drawn_) {
-    fmt::print(stderr, "\r\x1b[K");
+    (void)std::fputs("\r\x1b[K", stderr);
     (void)std::fflush(stderr);
   }
 }

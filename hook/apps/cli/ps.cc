@@ -60,6 +60,7 @@ Result<std::vector<Row>> Collect(const plan::Config& config, std::vector<std::st
     }
   }
   std::vector<Row> list;
+  list.reserve(rows.size());
   for (auto& [id, row] : rows) {
     list.push_back(std::move(row));
   }

@@ -108,6 +108,47 @@ class FirstError {
   Status status_;
 };
 
+Result<std::vector<std::string>> DirectoriesIn(const std::string& path) {
+  ASSIGN_OR_RETURN(UniqueFd dir, OpenAt(AT_FDCWD, path, kOpenDir));
+  ASSIGN_OR_RETURN(DirStream stream, DirStream::Adopt(std::move(dir)));
+  std::vector<std::string> names;
+  for (;;) {
+    ASSIGN_OR_RETURN(std::optional<DirEntry> entry, stream.Next());
+    if (!entry) {
+      return names;
+    }
+    if (entry->type == DT_DIR || entry->type == DT_UNKNOWN) {
+      names.push_back(std::move(entry->name));
+    }
+  }
+}
+
+// Whether a directory is one that MakeStage made, and that nobody keeps: nothing is in it but what
+// has a place in a stage. Anything else that lies in stage_root is not ours to remove.
+bool IsStage(const std::string& path) {
+  const auto names = DirectoriesIn(path);
+  const bool kept = StatAt(AT_FDCWD, path + "/" + mount::kKeptMarker).has_value();
+  return names && !kept && std::ranges::all_of(*names, [](const std::string& name) {
+           return name == mount::kStage || name == mount::kUpper || name == mount::kWork;
+         });
+}
+
+// True where the stage had no owner, and is gone. The lease comes before the stage and goes after
+// it, and both under the lock of the id.
+Result<bool> ReapOrphan(const mount::StateRoot& root, const std::string& id,
+                        const std::string& path) {
+  if (root.Peek(id)) {
+    return false;
+  }
+  ASSIGN_OR_RETURN(mount::StateDir state, root.Create(id));
+  if (const auto lease = state.ReadLease(); lease || lease.error().code() != ENOENT) {
+    return false;
+  }
+  RETURN_IF_ERROR(mount::RemoveStage(path, /*keep=*/false));
+  RETURN_IF_ERROR(state.Remove());
+  return true;
+}
+
 }  // namespace
 
 bool IsLive(const mount::Lease& lease) {
@@ -125,7 +166,6 @@ Status FinishWorkspace(mount::StateDir& state, std::string_view exit) {
   const auto lease = state.ReadLease();
   if (!lease) {
     // Nothing is done before the lease is written: without one there is only the directory.
-    RETURN_IF_ERROR(mount::ReleaseWorkspace(state));
     return lease.error().code() == ENOENT ? state.Remove() : std::unexpected(lease.error());
   }
   if (!lease->attached) {
@@ -141,7 +181,13 @@ Status FinishWorkspace(mount::StateDir& state, std::string_view exit) {
   timer.Done("poststop.unmount");
   AddSteps(lease->steps, record);
   AddSteps(timer.steps(), record);
-  error.Note(WriteRecord(*lease, record));
+  if (!lease->recorded) {
+    error.Note(WriteRecord(*lease, record));
+    // Should the rest fail, whoever tries again does not count this run twice.
+    mount::Lease done = *lease;
+    done.recorded = true;
+    error.Note(state.WriteLease(done));
+  }
   if (!released) {
     return released;
   }
@@ -186,28 +232,21 @@ ReapResult ReapDead(const mount::StateRoot& root, size_t limit) {
 ReapResult ReapOrphanedStages(const mount::StateRoot& root, const std::string& stage_root,
                               const std::set<std::string>& mounted) {
   ReapResult result;
-  const auto reap = [&]() -> Status {
-    ASSIGN_OR_RETURN(UniqueFd dir, OpenAt(AT_FDCWD, stage_root, kOpenDir));
-    ASSIGN_OR_RETURN(DirStream stream, DirStream::Adopt(std::move(dir)));
-    for (;;) {
-      ASSIGN_OR_RETURN(const std::optional<DirEntry> entry, stream.Next());
-      if (!entry) {
-        return {};
-      }
-      const std::string path = stage_root + "/" + entry->name;
-      // The lease comes before the stage, and goes after it: a stage without one has no owner.
-      const auto lease = root.Peek(entry->name);
-      const bool owned = lease || lease.error().code() != ENOENT || mounted.contains(entry->name);
-      const bool kept = StatAt(AT_FDCWD, path + "/" + mount::kKeptMarker).has_value();
-      if (owned || kept || !oci::ValidateContainerId(entry->name)) {
-        continue;
-      }
-      RETURN_IF_ERROR(mount::RemoveStage(path, /*keep=*/false));
+  const auto names = DirectoriesIn(stage_root);
+  if (!names && names.error().code() != ENOENT) {
+    result.errors.push_back(names.error().ToString());
+  }
+  for (const std::string& name : names.value_or(std::vector<std::string>())) {
+    const std::string path = stage_root + "/" + name;
+    if (mounted.contains(name) || !oci::ValidateContainerId(name) || !IsStage(path)) {
+      continue;
+    }
+    const auto reaped = ReapOrphan(root, name, path);
+    if (!reaped) {
+      result.errors.push_back(Quoted(path) + ": " + reaped.error().ToString());
+    } else if (*reaped) {
       result.reaped.push_back(path);
     }
-  };
-  if (const auto status = reap(); !status && status.error().code() != ENOENT) {
-    result.errors.push_back(status.error().ToString());
   }
   return result;
 }

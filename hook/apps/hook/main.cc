@@ -54,7 +54,7 @@ Status Run(const Arguments& arguments) {
 // To stderr, which runc and podman show, and to syslog, since crun throws a hook's stderr away.
 void Complain(const std::string& stage, const Error& error) {
   const std::string line = stage + ": " + error.ToString();
-  std::fprintf(stderr, "actiondfs-hook: %s\n", line.c_str());
+  (void)std::fprintf(stderr, "actiondfs-hook: %s\n", line.c_str());
   ::openlog("actiondfs-hook", LOG_PID, LOG_DAEMON);
   ::syslog(LOG_ERR, "%s", line.c_str());
 }
@@ -66,7 +66,7 @@ int main(int argc, char** argv) {
   using namespace actiondfs::hook;
   Arguments arguments;
   if (!ParseArguments(argc, argv, arguments)) {
-    std::fputs(
+    (void)std::fputs(
         "usage: actiondfs-hook prestart|createRuntime|poststop [--config PATH] < state.json\n"
         "version " ACTIONDFS_VERSION "\n",
         stderr);

@@ -25,6 +25,12 @@ Status Poststop(const std::string& config_path, std::string_view state_json) {
     // A container without a workspace, or one that was ended before: stages are idempotent.
     return state.error().code() == ENOENT ? Status() : std::unexpected(std::move(state).error());
   }
+  // Another runtime, or another namespace of containerd's, may have a live container of this id.
+  // What this stage would have ended, if it was that one, gc ends when it is dead.
+  if (const auto lease = state->ReadLease(); lease && apps::IsLive(*lease)) {
+    return MakeError(EBUSY, "container " + Quoted(container.id) +
+                                ": the workspace of this id belongs to a live container");
+  }
   if (auto status = apps::FinishWorkspace(*state, apps::kStopped); !status) {
     return Wrap(std::move(status).error(), "container " + Quoted(container.id));
   }

@@ -50,6 +50,28 @@ TEST_F(FilesTest, RemoveTreeDoesNotFollowSymlinks) {
   EXPECT_TRUE(RemoveTree(dir_.get(), "tree")) << "what is not there is removed";
 }
 
+TEST_F(FilesTest, RemoveTreeGoesDeeperThanDescriptorsLast) {
+  ASSERT_TRUE(MkdirAt(dir_.get(), "deep", 0700));
+  UniqueFd level = OpenAt(dir_.get(), "deep", O_RDONLY | O_DIRECTORY).value();
+  for (int i = 0; i < 3000; ++i) {
+    ASSERT_TRUE(MkdirAt(level.get(), "d", 0700));
+    ASSERT_TRUE(WriteFileAtomically(level.get(), "f", "", 0600, false));
+    level = OpenAt(level.get(), "d", O_RDONLY | O_DIRECTORY).value();
+  }
+  ASSERT_TRUE(RemoveTree(dir_.get(), "deep"));
+  EXPECT_EQ(StatAt(dir_.get(), "deep").error().code(), ENOENT);
+}
+
+TEST_F(FilesTest, RemoveTreeRemovesMoreThanOneBatch) {
+  ASSERT_TRUE(MkdirAt(dir_.get(), "wide", 0700));
+  const UniqueFd wide = OpenAt(dir_.get(), "wide", O_RDONLY | O_DIRECTORY).value();
+  for (int i = 0; i < 5000; ++i) {
+    ASSERT_TRUE(OpenAt(wide.get(), std::to_string(i), O_CREAT | O_WRONLY, 0600));
+  }
+  ASSERT_TRUE(RemoveTree(dir_.get(), "wide"));
+  EXPECT_EQ(StatAt(dir_.get(), "wide").error().code(), ENOENT);
+}
+
 TEST_F(FilesTest, MkdirAtTellsDirectoriesFromFiles) {
   ASSERT_TRUE(MkdirAt(dir_.get(), "d", 0700));
   EXPECT_TRUE(MkdirAt(dir_.get(), "d", 0700, true));

@@ -23,8 +23,8 @@ class NodeTableTest : public testing::Test {
 };
 
 TEST_F(NodeTableTest, OneNodeForOneInput) {
-  Node& first = table_.GetInput(table_.top(), 3, 100, S_IFREG);
-  Node& second = table_.GetInput(table_.top(), 3, 100, S_IFREG);
+  const Node& first = table_.GetInput(table_.top(), 3, 100, S_IFREG);
+  const Node& second = table_.GetInput(table_.top(), 3, 100, S_IFREG);
   EXPECT_EQ(&first, &second);
   EXPECT_NE(&first, &table_.GetInput(table_.top(), 4, 101, S_IFREG));
   EXPECT_EQ(&table_.FromId(table_.IdOf(first)), &first);
@@ -62,8 +62,8 @@ TEST_F(NodeTableTest, HardLinksAreOneNode) {
 }
 
 TEST_F(NodeTableTest, ANumberThatCameBackWithAnotherTypeIsAnotherNode) {
-  Node& file = table_.GetStaged(table_.top(), "name", StatusOf(5, S_IFREG));
-  Node& directory = table_.GetStaged(table_.top(), "name", StatusOf(5, S_IFDIR));
+  const Node& file = table_.GetStaged(table_.top(), "name", StatusOf(5, S_IFREG));
+  const Node& directory = table_.GetStaged(table_.top(), "name", StatusOf(5, S_IFDIR));
   EXPECT_NE(&file, &directory);
   EXPECT_EQ(table_.FindStaged(5), &directory);
 }

@@ -36,7 +36,7 @@ TEST_F(ContainerTest, IdentityTellsAliveFromGone) {
 }
 
 TEST_F(ContainerTest, EntersItsNamespaceAndReturns) {
-  FakeInit init;
+  const FakeInit init;
   const std::string mark = Path("mark");
   {
     const Container container = Container::Open(init.pid()).value();

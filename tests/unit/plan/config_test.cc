@@ -87,6 +87,7 @@ TEST(ConfigTest, BadMembersAreNamedByTheirPath) {
        "cas.default.pth: unknown key, expected one of: path, layout, digest_function"},
       {"/cas/a~1b", {{"path", "/x"}}, "cas: name of a CAS: expected 1 to 64 letters"},
       {"/stage_root", "stage", "stage_root: expected an absolute path, got 'stage'"},
+      {"/stage_root", "/srv", "stage_root: expected a directory of its own, got '/srv'"},
       {"/stage_root", nullptr, "stage_root: expected a value, got null"},
       {"/state_root", "/srv/stage", "stage_root: expected another directory than state_root"},
       {"/state_root", "run", "state_root: expected an absolute path, got 'run'"},
