@@ -69,12 +69,12 @@ void CheckStageRoot(const plan::Config& config, Findings& findings) {
                 : fd.error().ToString());
     return;
   }
+  const size_t before = findings.size();
   if (::faccessat(fd->get(), ".", W_OK | X_OK, AT_EACCESS) != 0) {
     Add(findings, Level::kFail, check,
         ErrnoError("write to " + Quoted(config.stage_root)).error().ToString());
   }
   const auto stage = StatFd(fd->get());
-  bool same_filesystem = true;
   for (const auto& [name, cas] : config.cas) {
     if (IsInside(config.stage_root, cas.path)) {
       Add(findings, Level::kFail, check,
@@ -83,14 +83,13 @@ void CheckStageRoot(const plan::Config& config, Findings& findings) {
     }
     const auto st = StatAt(AT_FDCWD, cas.path, 0);
     if (stage && st && stage->st_dev != st->st_dev) {
-      same_filesystem = false;
       Add(findings, Level::kWarn, check,
           fmt::format(
               "{} is on another file system than the CAS {}: outputs cannot become blobs by rename",
               Quoted(config.stage_root), Quoted(name)));
     }
   }
-  if (same_filesystem) {
+  if (findings.size() == before) {
     Add(findings, Level::kOk, check, Quoted(config.stage_root) + ", on the file system of the CAS");
   }
 }
