@@ -2,6 +2,7 @@
 #include "hook/apps/common/finish.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -237,7 +238,7 @@ ReapResult ReapOrphanedStages(const mount::StateRoot& root, const std::string& s
     result.errors.push_back(names.error().ToString());
   }
   for (const std::string& name : names.value_or(std::vector<std::string>())) {
-    const std::string path = stage_root + "/" + name;
+    const std::string path = fmt::format("{}/{}", stage_root, name);
     if (mounted.contains(name) || !oci::ValidateContainerId(name) || !IsStage(path)) {
       continue;
     }
