@@ -25,12 +25,13 @@ class Life(FuseTest):
         threads = self.server.threads()
         digest = self.make_tree(TREE)
         self.mount_and_use(digest)
-        self.settle(lambda: self.server.threads() == threads)
+        # The threads go first, then the device and the stage are closed.
+        self.settle(lambda: self.server.threads() == threads and "/dev/fuse" not in self.server.descriptors()
+                    and not any("/stage" in path for path in self.server.descriptors()))
         descriptors = self.server.descriptors()
         for _ in range(20):
             self.mount_and_use(digest)
-        self.settle(lambda: self.server.threads() == threads)
-        self.assertEqual(self.server.descriptors(), descriptors)
+        self.settle(lambda: self.server.threads() == threads and self.server.descriptors() == descriptors)
         self.assertEqual((self.server.mounts(), mounts_below(self.dir)), ([], []))
 
     def mount_and_use(self, digest):
