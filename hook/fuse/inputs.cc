@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include <cstring>
 #include <utility>
@@ -50,16 +49,6 @@ mode_t TypeOf(tree::EntryKind kind) {
       break;
   }
   return S_IFREG;
-}
-
-// REAPI has it that the empty blob is always there, stored or not.
-Errno<UniqueFd> OpenEmpty() {
-  UniqueFd fd(::memfd_create("actiondfs-empty", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd.valid() || ::fchmod(fd.get(), 0444) != 0 ||
-      ::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK) != 0) {
-    return FailErrno();
-  }
-  return fd;
 }
 
 }  // namespace
@@ -274,9 +263,6 @@ Errno<UniqueFd> Inputs::OpenBlob(Node& node, int flags) {
   auto blob = store_.OpenBlob(digest, flags);
   if (blob) {
     return std::move(*blob);
-  }
-  if (blob.error().code() == ENOENT && digest == cas::EmptyDigest()) {
-    return OpenEmpty();
   }
   // Exhausted descriptors or memory are no fault of the blob's: they are told as they are.
   const int code = blob.error().code();
