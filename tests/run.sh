@@ -11,7 +11,7 @@ usage() {
   cat <<'USAGE'
 usage: tests/run.sh [--quick] [-L LABEL]
   --quick    only the normal build and its tests
-  -L LABEL   only tests with this label (unit, layering, fuzz, cli, fuse, runtime, bench); implies --quick
+  -L LABEL   only tests with this label (unit, layering, fuzz, cli, conformance, fuse, runtime, bench); implies --quick
 USAGE
 }
 
@@ -91,11 +91,11 @@ if [ -z "$quick" ]; then
   build asan-ubsan
   begin "clang-tidy"
   $python tests/lib/tidy.py build/asan-ubsan
-  sanitized asan-ubsan unit fuzz cli fuse
+  sanitized asan-ubsan unit fuzz cli conformance fuse
   # What has threads.
   begin "tsan: build (clang)"
   build tsan actiondfs actiondfs-hook base_test cas_test tree_test fuse_test mount_test tests/fuse/all
-  sanitized tsan unit cli fuse
+  sanitized tsan unit cli conformance fuse
 fi
 
 begin "dev: tests${label:+ labelled $label}"

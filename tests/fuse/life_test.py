@@ -6,8 +6,8 @@ import subprocess
 import time
 import unittest
 
-from harness import (PASSTHROUGH, FuseTest, Server, as_user, errno_name, main, mounts_below, read_file, write_file)
-import reapi
+from harness import PASSTHROUGH, FuseTest, Server, Store, main, reapi
+from calls import as_user, errno_name, mounts_below, read_file, write_file
 
 TREE = {"file": b"content", "dir": {"deep": b"x"}}
 
@@ -23,7 +23,7 @@ class Life(FuseTest):
     def test_nothing_is_left(self):
         # Not 1: a sanitizer may have a thread of its own.
         threads = self.server.threads()
-        digest = self.make_tree(TREE)
+        digest = self.store.make_tree(TREE)
         self.mount_and_use(digest)
         # The threads go first, then the device and the stage are closed.
         self.settle(lambda: self.server.threads() == threads and "/dev/fuse" not in self.server.descriptors()
@@ -42,7 +42,7 @@ class Life(FuseTest):
         self.unmount(point)
 
     def test_a_busy_mount_stays(self):
-        point = self.mount(self.make_tree(TREE), "readonly")
+        point = self.mount(self.store.make_tree(TREE), "readonly")
         with open(os.path.join(point, "file"), "rb"):
             done = self.run_program("umount", point)
             self.assertEqual(done.returncode, 1)
@@ -84,12 +84,12 @@ class Life(FuseTest):
     def test_a_silent_client_holds_up_nobody(self):
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as silent:
             silent.connect(self.server.socket)
-            self.mount_and_use(self.make_tree(TREE))
+            self.mount_and_use(self.store.make_tree(TREE))
 
     def test_without_a_server_the_mount_has_its_own(self):
-        digest = self.make_tree(TREE)
+        digest = self.store.make_tree(TREE)
         point, stage = self.scratch("own"), self.scratch("stage")
-        done = self.run_program("mount", reapi.text(digest), point, "--cas", self.cas, "--layout", "sharded", "--stage",
+        done = self.run_program("mount", reapi.text(digest), point, "--cas", self.store.path, "--layout", "sharded", "--stage",
                                 stage, "--socket", os.path.join(self.dir, "nowhere"),
                                 *([] if PASSTHROUGH else ["--no-passthrough"]))
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -100,7 +100,7 @@ class Life(FuseTest):
         self.unmount(point)
 
     def test_overlay(self):
-        digest = self.make_tree(TREE)
+        digest = self.store.make_tree(TREE)
         point = self.mount(digest, "overlay")
         self.assertTrue(os.getxattr(os.path.join(point, "file"), "user.actiondfs.sha256"))
         write_file(os.path.join(point, "file"), b"changed")
@@ -112,20 +112,20 @@ class Life(FuseTest):
                          (b"changed", []))
         self.unmount(point)
         self.assertEqual(mounts_below(self.dir), [])
-        self.check_store()
+        self.assertEqual(self.store.damaged(), [])
 
     def test_a_full_stage_is_remembered(self):
         stage = self.scratch("full")
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", stage], check=True)
         self.addCleanup(subprocess.run, ["umount", stage], check=True)
-        point = self.mount(self.make_tree(TREE), stage=stage)
+        point = self.mount(self.store.make_tree(TREE), stage=stage)
         self.assertEqual(errno_name(write_all, os.path.join(point, "big"), 1 << 20), "ENOSPC")
         _, stage_error = self.server.counters(self.server.mounts()[-1])
         self.assertEqual(stage_error, 28)
         self.unmount(point)
 
     def test_mistakes(self):
-        digest = reapi.text(self.make_tree(TREE))
+        digest = reapi.text(self.store.make_tree(TREE))
         cases = {2: [["nonsense"], [digest], [digest, "--mode", "wrong"], [digest, "--mode", "readonly", "-o", "uid=x"],
                      ["--roots", "--mode", "strict"], [digest, "--mode", "readonly", "--list-roots"]],
                  1: [["0" * 64 + "/5", "--mode", "readonly"], [digest, "--mode", "readonly", "--backend", "kernel"],
@@ -149,10 +149,9 @@ class Stopping(unittest.TestCase):
         self.addCleanup(subprocess.run, ["rm", "-rf", directory], check=True)
         server = Server(directory)
         helper = Life("mount")
-        helper.dir, helper.server, helper.cas = directory, server, os.path.join(directory, "cas")
-        os.mkdir(helper.cas)
+        helper.dir, helper.server, helper.store = directory, server, Store(os.path.join(directory, "cas"))
         Life.count = 0
-        point = helper.mount(helper.make_tree(TREE), "readonly")
+        point = helper.mount(helper.store.make_tree(TREE), "readonly")
         self.assertEqual(server.stop(), 0)
         self.assertEqual(errno_name(os.listdir, os.path.join(point, "dir")), "ENOTCONN")
         subprocess.run(["umount", point], check=True)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`actiondfs serve`, started by a test, and its socket's protocol. ACTIONDFS is the program."""
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cli"))
+import reapi  # noqa: E402  (the path comes first)
+
+PROGRAM = os.environ["ACTIONDFS"]
+
+
+def fields(data):
+    """The fields of a protocol buffers message: [(number, integer or bytes)]."""
+    position, found = 0, []
+
+    def varint():
+        nonlocal position
+        value = shift = 0
+        while True:
+            byte = data[position]
+            position += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while position < len(data):
+        key = varint()
+        value = varint()
+        if key & 7 == 2:
+            value, position = data[position:position + value], position + value
+        found.append((key >> 3, value))
+    return found
+
+
+class Server:
+    def __init__(self, directory, *args):
+        self.socket = os.path.join(directory, "sock")
+        self.log_path = os.path.join(directory, "log")
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen([PROGRAM, "serve", "--foreground", "--socket", self.socket, *args],
+                                            stdin=subprocess.DEVNULL, stderr=log)
+        self.wait_until_it_listens()
+
+    def wait_until_it_listens(self):
+        # Nothing tells of the socket's birth but the socket: ask for it, and give up when the server does.
+        while True:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
+                try:
+                    probe.connect(self.socket)
+                    return
+                except OSError as error:
+                    if self.process.poll() is not None:
+                        raise RuntimeError(self.log()) from error
+                    os.sched_yield()
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def ask(self, request):
+        """One request of proto/actiondfs/serve.proto; the reply's fields."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+            client.connect(self.socket)
+            client.send(request)
+            return dict(fields(client.recv(1 << 20)))
+
+    def mounts(self):
+        """The ids of the mounts that live."""
+        listed = self.ask(reapi.message(3, b"")).get(5, b"")
+        return [dict(fields(info))[1].decode() for number, info in fields(listed) if number == 1]
+
+    def counters(self, mount_id):
+        """Statistics by name, and stage_error."""
+        reply = fields(self.ask(reapi.message(2, reapi.string(1, mount_id.encode())))[4])
+        counters = {}
+        for number, value in reply:
+            if number == 1:
+                counter = dict(fields(value))
+                counters[counter[1].decode()] = counter.get(2, 0)
+        return counters, dict(reply).get(2, 0)
+
+    def threads(self):
+        return len(os.listdir("/proc/%d/task" % self.process.pid))
+
+    def descriptors(self):
+        return sorted(os.readlink("/proc/%d/fd/%s" % (self.process.pid, fd))
+                      for fd in os.listdir("/proc/%d/fd" % self.process.pid))
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait()
