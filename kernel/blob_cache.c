@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Open blobs, by CAS and digest, for all mounts of that CAS. Finding one takes no lock. An inode
+ * remembers its blob, so that opening an input again costs two reference counts.
+ *
+ * What the cache keeps open would keep a deleted blob's space: blobs whose name is gone are closed
+ * within seconds, and found anew when they are opened again. The cache has a bound, and gives way
+ * when memory is short; it holds nothing of a CAS without a mount.
+ */
+#include <linux/file.h>
+#include <linux/hashtable.h>
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+#include <linux/rculist.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+#include "actiondfs.h"
+#include "compat.h"
+
+#define ADFS_BLOB_CACHE_BITS 14
+
+/* How long a deleted blob may stay open for nobody. */
+#define ADFS_REAP_INTERVAL (5 * HZ)
+
+static unsigned int adfs_blob_cache_max = 16384;
+module_param_named(blob_cache_max, adfs_blob_cache_max, uint, 0644);
+MODULE_PARM_DESC(blob_cache_max, "blobs to keep open");
+
+static void adfs_blob_cache_reap(struct work_struct *work);
+
+static struct {
+	spinlock_t lock;
+	struct list_head lru; /* the oldest first */
+	unsigned long count;
+	DECLARE_HASHTABLE(buckets, ADFS_BLOB_CACHE_BITS);
+	struct delayed_work reap;
+	struct shrinker *shrinker;
+} adfs_blob_cache;
+
+static u32 adfs_blob_key(const struct adfs_digest *digest)
+{
+	u32 key;
+
+	memcpy(&key, digest->hash, sizeof(key));
+	return key;
+}
+
+void adfs_blob_put(struct adfs_blob *blob)
+{
+	if (blob && refcount_dec_and_test(&blob->refs))
+		kfree_rcu(blob, rcu);
+}
+
+void adfs_blob_close(struct adfs_blob *blob)
+{
+	if (!refcount_dec_and_test(&blob->users))
+		return;
+	fput(blob->file);
+	adfs_blob_put(blob);
+}
+
+/* Deleted, replaced, cut: to be looked up again. */
+static bool adfs_blob_is_gone(const struct adfs_blob *blob)
+{
+	return d_unhashed(blob->file->f_path.dentry) ||
+	       i_size_read(file_inode(blob->file)) != blob->digest.size;
+}
+
+/* Takes an entry out of the cache; those on `dispose` are closed without the lock. */
+static void adfs_blob_drop(struct adfs_blob *blob, struct list_head *dispose)
+{
+	lockdep_assert_held(&adfs_blob_cache.lock);
+	hash_del_rcu(&blob->bucket);
+	list_move(&blob->lru, dispose);
+	adfs_blob_cache.count--;
+}
+
+static void adfs_blob_dispose(struct list_head *dispose)
+{
+	struct adfs_blob *blob, *next;
+
+	list_for_each_entry_safe(blob, next, dispose, lru) {
+		list_del_init(&blob->lru);
+		adfs_blob_close(blob);
+	}
+}
+
+/* The blob shall not be found any more. */
+static void adfs_blob_forget(struct adfs_blob *blob)
+{
+	LIST_HEAD(dispose);
+
+	spin_lock(&adfs_blob_cache.lock);
+	if (!list_empty(&blob->lru) && !hlist_unhashed(&blob->bucket))
+		adfs_blob_drop(blob, &dispose);
+	spin_unlock(&adfs_blob_cache.lock);
+	adfs_blob_dispose(&dispose);
+}
+
+/* One more user, if the blob is still open. Under RCU. */
+static bool adfs_blob_use(struct adfs_blob *blob)
+{
+	if (!refcount_inc_not_zero(&blob->users))
+		return false;
+	if (!READ_ONCE(blob->used))
+		WRITE_ONCE(blob->used, true);
+	return true;
+}
+
+/* The oldest go first; who was used since the last time gets another round. */
+static unsigned long adfs_blob_cache_evict(unsigned long target, unsigned long scan)
+{
+	unsigned long evicted = 0;
+	struct adfs_blob *blob;
+	LIST_HEAD(dispose);
+
+	spin_lock(&adfs_blob_cache.lock);
+	while (scan-- && adfs_blob_cache.count > target) {
+		blob = list_first_entry(&adfs_blob_cache.lru, struct adfs_blob, lru);
+		if (READ_ONCE(blob->used)) {
+			WRITE_ONCE(blob->used, false);
+			list_move_tail(&blob->lru, &adfs_blob_cache.lru);
+			continue;
+		}
+		adfs_blob_drop(blob, &dispose);
+		evicted++;
+	}
+	spin_unlock(&adfs_blob_cache.lock);
+	adfs_blob_dispose(&dispose);
+	adfs_module_stat_add(blob_path_cache_evictions, evicted);
+	return evicted;
+}
+
+static unsigned long adfs_blob_cache_count(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	return READ_ONCE(adfs_blob_cache.count) ?: SHRINK_EMPTY;
+}
+
+static unsigned long adfs_blob_cache_scan(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	return adfs_blob_cache_evict(0, sc->nr_to_scan) ?: SHRINK_STOP;
+}
+
+static void adfs_blob_cache_reap(struct work_struct *work)
+{
+	struct adfs_blob *blob, *next;
+	unsigned long left, reaped = 0;
+	LIST_HEAD(dispose);
+
+	spin_lock(&adfs_blob_cache.lock);
+	list_for_each_entry_safe(blob, next, &adfs_blob_cache.lru, lru) {
+		if (adfs_blob_is_gone(blob)) {
+			adfs_blob_drop(blob, &dispose);
+			reaped++;
+		}
+	}
+	left = adfs_blob_cache.count;
+	spin_unlock(&adfs_blob_cache.lock);
+	adfs_blob_dispose(&dispose);
+	adfs_module_stat_add(blob_path_cache_evictions, reaped);
+	if (left)
+		queue_delayed_work(system_unbound_wq, &adfs_blob_cache.reap, ADFS_REAP_INTERVAL);
+}
+
+static struct adfs_blob *adfs_blob_find(const struct adfs_cas *cas, const struct adfs_digest *digest)
+{
+	struct adfs_blob *blob;
+
+	hash_for_each_possible_rcu(adfs_blob_cache.buckets, blob, bucket, adfs_blob_key(digest)) {
+		if (blob->cas == cas && blob->digest.size == digest->size &&
+		    !memcmp(blob->digest.hash, digest->hash, sizeof(digest->hash)) &&
+		    adfs_blob_use(blob))
+			return blob;
+	}
+	return NULL;
+}
+
+/* Opens it; nobody else knows of it yet. */
+static struct adfs_blob *adfs_blob_make(struct adfs_sb *sbi, const struct adfs_digest *digest)
+{
+	u64 start = ktime_get_ns(), found;
+	struct adfs_blob *blob;
+	struct path path;
+	int err;
+
+	err = adfs_cas_lookup(sbi, digest, &path);
+	if (err)
+		return ERR_PTR(err);
+	found = ktime_get_ns();
+	adfs_stat_add(sbi, blob_open_backing_path_ns, found - start);
+	err = adfs_cas_check(sbi, digest, &path);
+	if (err)
+		goto out;
+	err = -ENOMEM;
+	blob = kzalloc(sizeof(*blob), GFP_KERNEL);
+	if (!blob)
+		goto out;
+	INIT_LIST_HEAD(&blob->lru);
+	refcount_set(&blob->users, 1);
+	refcount_set(&blob->refs, 1);
+	blob->cas = sbi->cas;
+	blob->digest = *digest;
+	blob->file = adfs_open_backing_own(&path, O_RDONLY | O_LARGEFILE, sbi->cas->cred);
+	if (IS_ERR(blob->file)) {
+		err = adfs_blob_error(sbi, digest, PTR_ERR(blob->file), "cannot be opened");
+		kfree(blob);
+		goto out;
+	}
+	path_put(&path);
+	adfs_stat_add(sbi, blob_open_backing_file_ns, ktime_get_ns() - found);
+	adfs_stat_add(sbi, blob_open_backing_total_ns, ktime_get_ns() - start);
+	return blob;
+
+out:
+	path_put(&path);
+	return ERR_PTR(err);
+}
+
+static struct adfs_blob *adfs_blob_cache_add(struct adfs_sb *sbi, struct adfs_blob *blob)
+{
+	struct adfs_blob *other;
+
+	spin_lock(&adfs_blob_cache.lock);
+	rcu_read_lock();
+	other = adfs_blob_find(blob->cas, &blob->digest);
+	rcu_read_unlock();
+	if (!other) {
+		refcount_inc(&blob->users);
+		hash_add_rcu(adfs_blob_cache.buckets, &blob->bucket, adfs_blob_key(&blob->digest));
+		list_add_tail(&blob->lru, &adfs_blob_cache.lru);
+		adfs_blob_cache.count++;
+	}
+	spin_unlock(&adfs_blob_cache.lock);
+	if (other) {
+		adfs_stat_inc(sbi, blob_path_cache_races);
+		adfs_blob_close(blob);
+		return other;
+	}
+	adfs_stat_inc(sbi, blob_path_cache_inserts);
+	adfs_blob_cache_evict(READ_ONCE(adfs_blob_cache_max), 32);
+	queue_delayed_work(system_unbound_wq, &adfs_blob_cache.reap, ADFS_REAP_INTERVAL);
+	return blob;
+}
+
+static struct adfs_blob *adfs_blob_get(struct adfs_sb *sbi, const struct adfs_digest *digest)
+{
+	struct adfs_blob *blob;
+
+	rcu_read_lock();
+	blob = adfs_blob_find(sbi->cas, digest);
+	rcu_read_unlock();
+	if (blob && !adfs_blob_is_gone(blob)) {
+		adfs_stat_inc(sbi, blob_path_cache_hits);
+		return blob;
+	}
+	if (blob) {
+		adfs_blob_forget(blob);
+		adfs_blob_close(blob);
+	}
+	adfs_stat_inc(sbi, blob_path_cache_misses);
+	blob = adfs_blob_make(sbi, digest);
+	return IS_ERR(blob) ? blob : adfs_blob_cache_add(sbi, blob);
+}
+
+/* The blob that the inode remembers, if it can still be used. */
+static struct adfs_blob *adfs_blob_remembered(struct adfs_inode *ai)
+{
+	struct adfs_blob *blob;
+
+	rcu_read_lock();
+	blob = rcu_dereference(ai->blob);
+	if (blob && !adfs_blob_use(blob))
+		blob = NULL;
+	rcu_read_unlock();
+	if (blob && adfs_blob_is_gone(blob)) {
+		adfs_blob_forget(blob);
+		adfs_blob_close(blob);
+		blob = NULL;
+	}
+	return blob;
+}
+
+struct adfs_blob *adfs_blob_open(struct inode *inode)
+{
+	struct adfs_sb *sbi = ADFS_SB(inode->i_sb);
+	struct adfs_inode *ai = ADFS_I(inode);
+	struct adfs_blob *blob, *old = NULL;
+
+	adfs_stat_inc(sbi, blob_open_attempts);
+	blob = adfs_blob_remembered(ai);
+	if (blob) {
+		adfs_stat_inc(sbi, node_blob_cache_hits);
+		return blob;
+	}
+	adfs_stat_inc(sbi, node_blob_cache_misses);
+	mutex_lock(&ai->lock);
+	blob = adfs_blob_get(sbi, &ai->digest);
+	if (!IS_ERR(blob)) {
+		refcount_inc(&blob->refs);
+		old = rcu_replace_pointer(ai->blob, blob, lockdep_is_held(&ai->lock));
+	}
+	mutex_unlock(&ai->lock);
+	adfs_blob_put(old);
+	return blob;
+}
+
+struct adfs_blob *adfs_blob_reopen(struct inode *inode, struct adfs_blob *stale)
+{
+	struct adfs_inode *ai = ADFS_I(inode);
+	struct adfs_blob *old = NULL;
+
+	adfs_blob_forget(stale);
+	mutex_lock(&ai->lock);
+	if (rcu_access_pointer(ai->blob) == stale)
+		old = rcu_replace_pointer(ai->blob, NULL, lockdep_is_held(&ai->lock));
+	mutex_unlock(&ai->lock);
+	adfs_blob_put(old);
+	return adfs_blob_open(inode);
+}
+
+void adfs_blob_cache_forget(const struct adfs_cas *cas)
+{
+	struct adfs_blob *blob, *next;
+	LIST_HEAD(dispose);
+
+	spin_lock(&adfs_blob_cache.lock);
+	list_for_each_entry_safe(blob, next, &adfs_blob_cache.lru, lru) {
+		if (blob->cas == cas)
+			adfs_blob_drop(blob, &dispose);
+	}
+	spin_unlock(&adfs_blob_cache.lock);
+	adfs_blob_dispose(&dispose);
+}
+
+int adfs_blob_cache_init(void)
+{
+	spin_lock_init(&adfs_blob_cache.lock);
+	INIT_LIST_HEAD(&adfs_blob_cache.lru);
+	hash_init(adfs_blob_cache.buckets);
+	INIT_DELAYED_WORK(&adfs_blob_cache.reap, adfs_blob_cache_reap);
+	adfs_blob_cache.shrinker = shrinker_alloc(0, "actiondfs-blobs");
+	if (!adfs_blob_cache.shrinker)
+		return -ENOMEM;
+	adfs_blob_cache.shrinker->count_objects = adfs_blob_cache_count;
+	adfs_blob_cache.shrinker->scan_objects = adfs_blob_cache_scan;
+	shrinker_register(adfs_blob_cache.shrinker);
+	return 0;
+}
+
+void adfs_blob_cache_exit(void)
+{
+	cancel_delayed_work_sync(&adfs_blob_cache.reap);
+	shrinker_free(adfs_blob_cache.shrinker);
+	/* No mount is left, so nothing is in it; `used` gives each entry one round more. */
+	adfs_blob_cache_evict(0, ULONG_MAX);
+}

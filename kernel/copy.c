@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * From one file to another without passing through user space: between the real files, by
+ * reference where the filesystem below can (an output that is a copy of an input costs nothing).
+ */
+#include <linux/fs.h>
+#include <linux/ktime.h>
+#include <linux/splice.h>
+
+#include "actiondfs.h"
+
+/* Both real files; the locks that a change of `out` needs are held. */
+static int adfs_real_pair(struct file *in, struct file *out, struct file **real_in,
+			  struct file **real_out)
+{
+	int err = file_remove_privs(out);
+
+	if (err)
+		return err;
+	*real_in = adfs_real_file(in);
+	if (IS_ERR(*real_in))
+		return PTR_ERR(*real_in);
+	*real_out = adfs_real_file(out);
+	return PTR_ERR_OR_ZERO(*real_out);
+}
+
+static ssize_t adfs_copy_real(struct adfs_sb *sbi, struct file *in, loff_t pos_in,
+			      struct file *out, loff_t pos_out, size_t size, unsigned int flags)
+{
+	ssize_t done = vfs_copy_file_range(in, pos_in, out, pos_out, size, flags);
+
+	if (done != -EXDEV && done != -EOPNOTSUPP)
+		return done;
+	/* CAS and stage are on two filesystems: through the page cache. */
+	adfs_stat_inc(sbi, stage_copy_file_range_fallbacks);
+	return vfs_copy_file_range(in, pos_in, out, pos_out, size, COPY_FILE_SPLICE);
+}
+
+ssize_t adfs_copy_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
+			     size_t size, unsigned int flags)
+{
+	struct inode *inode = file_inode(out);
+	struct adfs_sb *sbi = ADFS_SB(inode->i_sb);
+	struct file *real_in, *real_out;
+	u64 start = ktime_get_ns();
+	const struct cred *old;
+	ssize_t done;
+
+	adfs_stat_inc(sbi, stage_copy_file_range_attempts);
+	inode_lock(inode);
+	done = adfs_real_pair(in, out, &real_in, &real_out);
+	/* An empty input has no real file, and nothing to copy. */
+	if (!done && real_in) {
+		old = override_creds(sbi->cred);
+		done = adfs_copy_real(sbi, real_in, pos_in, real_out, pos_out, size, flags);
+		revert_creds(old);
+		adfs_copy_attributes(inode);
+	}
+	inode_unlock(inode);
+	if (done >= 0) {
+		adfs_stat_inc(sbi, stage_copy_file_range_success);
+		adfs_stat_add(sbi, stage_copy_file_range_bytes, done);
+	}
+	adfs_stat_add(sbi, stage_copy_file_range_total_ns, ktime_get_ns() - start);
+	return done;
+}
+
+loff_t adfs_remap_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
+			     loff_t size, unsigned int flags)
+{
+	struct inode *inode = file_inode(out);
+	struct adfs_sb *sbi = ADFS_SB(inode->i_sb);
+	struct file *real_in, *real_out;
+	const struct cred *old;
+	loff_t done;
+
+	if (flags & ~(REMAP_FILE_DEDUP | REMAP_FILE_ADVISORY))
+		return -EINVAL;
+	/* To share blocks with an equal file would still be a change of the blob's file. */
+	if (adfs_is_input(inode))
+		return -EROFS;
+	inode_lock(inode);
+	done = adfs_real_pair(in, out, &real_in, &real_out);
+	if (!done && real_in) {
+		old = override_creds(sbi->cred);
+		if (flags & REMAP_FILE_DEDUP)
+			done = vfs_dedupe_file_range_one(real_in, pos_in, real_out, pos_out, size,
+							 flags);
+		else
+			done = vfs_clone_file_range(real_in, pos_in, real_out, pos_out, size,
+						    flags);
+		revert_creds(old);
+		adfs_copy_attributes(inode);
+	}
+	inode_unlock(inode);
+	return done;
+}

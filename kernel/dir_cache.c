@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Parsed Directories: once for the host, for all mounts. Directories are content-addressed, and
+ * their hashes were checked when they came in, so one mount may use what another has read. A mount
+ * that does not want them checked (verify=none) has entries of its own.
+ *
+ * An entry is the blob and the offsets of its entries in it: what is needed of an entry is read
+ * from the blob's bytes each time. Entries that no inode refers to are kept for the next mount,
+ * within a bound, and go when memory is short.
+ */
+#include <linux/hashtable.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
+
+#include "actiondfs.h"
+
+#define ADFS_DIR_CACHE_BITS 14
+
+static unsigned long adfs_dir_cache_max;
+module_param_named(dir_cache_max, adfs_dir_cache_max, ulong, 0644);
+MODULE_PARM_DESC(dir_cache_max, "bytes of parsed Directories to keep (default: 1/64 of memory)");
+
+static struct {
+	spinlock_t lock;
+	struct list_head lru; /* the oldest first */
+	unsigned long bytes;  /* of the entries in the cache */
+	DECLARE_HASHTABLE(buckets, ADFS_DIR_CACHE_BITS);
+	struct shrinker *shrinker;
+} adfs_dir_cache;
+
+static size_t adfs_dir_bytes(const struct adfs_dir *dir)
+{
+	return sizeof(*dir) + sizeof(dir->offsets[0]) * adfs_dir_count(dir) + dir->digest.size;
+}
+
+static u32 adfs_dir_key(const struct adfs_digest *digest)
+{
+	u32 key;
+
+	memcpy(&key, digest->hash, sizeof(key));
+	return key;
+}
+
+static void adfs_dir_free(struct adfs_dir *dir)
+{
+	kvfree(dir->blob);
+	kvfree(dir);
+}
+
+void adfs_dir_put(struct adfs_dir *dir)
+{
+	if (dir && refcount_dec_and_test(&dir->refs))
+		adfs_dir_free(dir);
+}
+
+/* Takes an entry out; the caller frees those on `dispose` without the lock. */
+static void adfs_dir_drop(struct adfs_dir *dir, struct list_head *dispose)
+{
+	lockdep_assert_held(&adfs_dir_cache.lock);
+	hash_del(&dir->bucket);
+	adfs_dir_cache.bytes -= adfs_dir_bytes(dir);
+	list_move(&dir->lru, dispose);
+}
+
+static void adfs_dir_dispose(struct list_head *dispose)
+{
+	struct adfs_dir *dir, *next;
+
+	list_for_each_entry_safe(dir, next, dispose, lru) {
+		list_del_init(&dir->lru);
+		adfs_dir_put(dir);
+	}
+}
+
+/*
+ * Frees entries that nobody uses, the oldest first, until the cache is down to `target` bytes or
+ * `scan` entries were looked at. Entries that were used since the last time get another round.
+ */
+static unsigned long adfs_dir_cache_reclaim(unsigned long target, unsigned long scan)
+{
+	unsigned long freed = 0;
+	struct adfs_dir *dir;
+	LIST_HEAD(dispose);
+
+	spin_lock(&adfs_dir_cache.lock);
+	while (scan-- && adfs_dir_cache.bytes > target && !list_empty(&adfs_dir_cache.lru)) {
+		dir = list_first_entry(&adfs_dir_cache.lru, struct adfs_dir, lru);
+		if (dir->used || refcount_read(&dir->refs) > 1) {
+			dir->used = false;
+			list_move_tail(&dir->lru, &adfs_dir_cache.lru);
+			continue;
+		}
+		adfs_dir_drop(dir, &dispose);
+		freed++;
+	}
+	spin_unlock(&adfs_dir_cache.lock);
+	adfs_dir_dispose(&dispose);
+	return freed;
+}
+
+static unsigned long adfs_dir_cache_count(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	/* In pages: an entry may be of 100 bytes or of 64 MiB. */
+	return READ_ONCE(adfs_dir_cache.bytes) >> PAGE_SHIFT ?: SHRINK_EMPTY;
+}
+
+static unsigned long adfs_dir_cache_scan(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	unsigned long bytes = READ_ONCE(adfs_dir_cache.bytes);
+	unsigned long want = sc->nr_to_scan << PAGE_SHIFT;
+
+	adfs_dir_cache_reclaim(bytes > want ? bytes - want : 0, sc->nr_to_scan * 16);
+	want = READ_ONCE(adfs_dir_cache.bytes);
+	return bytes > want ? DIV_ROUND_UP(bytes - want, PAGE_SIZE) : SHRINK_STOP;
+}
+
+static struct adfs_dir *adfs_dir_cache_find(const struct adfs_digest *digest, u64 domain)
+{
+	struct adfs_dir *dir;
+
+	lockdep_assert_held(&adfs_dir_cache.lock);
+	hash_for_each_possible(adfs_dir_cache.buckets, dir, bucket, adfs_dir_key(digest)) {
+		if (dir->domain == domain && dir->digest.size == digest->size &&
+		    !memcmp(dir->digest.hash, digest->hash, sizeof(digest->hash))) {
+			dir->used = true;
+			refcount_inc(&dir->refs);
+			return dir;
+		}
+	}
+	return NULL;
+}
+
+/* Gives the new entry to the cache, unless another was faster: then that one is returned. */
+static struct adfs_dir *adfs_dir_cache_add(struct adfs_sb *sbi, struct adfs_dir *dir)
+{
+	struct adfs_dir *other;
+
+	spin_lock(&adfs_dir_cache.lock);
+	other = adfs_dir_cache_find(&dir->digest, dir->domain);
+	if (!other) {
+		refcount_inc(&dir->refs);
+		hash_add(adfs_dir_cache.buckets, &dir->bucket, adfs_dir_key(&dir->digest));
+		list_add_tail(&dir->lru, &adfs_dir_cache.lru);
+		adfs_dir_cache.bytes += adfs_dir_bytes(dir);
+	}
+	spin_unlock(&adfs_dir_cache.lock);
+	if (!other) {
+		adfs_dir_cache_reclaim(READ_ONCE(adfs_dir_cache_max), 32);
+		return dir;
+	}
+	adfs_stat_inc(sbi, dir_cache_races);
+	adfs_dir_free(dir);
+	return other;
+}
+
+struct adfs_dir_build {
+	struct adfs_dir *dir;
+	u32 next[ACTIONDFS_ENTRY_KINDS];
+};
+
+static int adfs_dir_note(void *context, const struct actiondfs_entry *entry, u32 offset)
+{
+	struct adfs_dir_build *build = context;
+
+	build->dir->offsets[build->next[entry->kind]++] = offset;
+	return 0;
+}
+
+static int adfs_dir_refuse(struct adfs_sb *sbi, const struct adfs_digest *digest,
+			   const struct actiondfs_directory_result *result)
+{
+	char hash[ADFS_HEX_SIZE];
+
+	adfs_digest_text(digest, hash);
+	adfs_warn(sbi, "Directory %s/%llu: %s at byte %zu, name \"%*pE\"", hash, digest->size,
+		  actiondfs_fault_name(result->fault), result->offset,
+		  (int)min_t(size_t, result->name.size, ACTIONDFS_NAME_MAX), result->name.data);
+	return -EUCLEAN;
+}
+
+/* Takes over `blob`, also when it fails. */
+static struct adfs_dir *adfs_dir_parse(struct adfs_sb *sbi, const struct adfs_digest *digest,
+				       u8 *blob)
+{
+	struct actiondfs_directory_result result;
+	struct adfs_dir_build build = {};
+	struct adfs_dir *dir;
+	size_t count;
+
+	/* Once to check and to count, once to note where the entries are. */
+	if (actiondfs_directory_parse(blob, digest->size, NULL, NULL, &result)) {
+		kvfree(blob);
+		return ERR_PTR(adfs_dir_refuse(sbi, digest, &result));
+	}
+	count = (size_t)result.counts[0] + result.counts[1] + result.counts[2];
+	dir = kvmalloc(struct_size(dir, offsets, count), GFP_KERNEL);
+	if (!dir) {
+		kvfree(blob);
+		return ERR_PTR(-ENOMEM);
+	}
+	memset(dir, 0, sizeof(*dir));
+	INIT_LIST_HEAD(&dir->lru);
+	refcount_set(&dir->refs, 1);
+	dir->digest = *digest;
+	dir->blob = blob;
+	dir->properties = result.properties;
+	memcpy(dir->counts, result.counts, sizeof(dir->counts));
+
+	build.dir = dir;
+	build.next[ACTIONDFS_ENTRY_DIRECTORY] = dir->counts[ACTIONDFS_ENTRY_FILE];
+	build.next[ACTIONDFS_ENTRY_SYMLINK] =
+		dir->counts[ACTIONDFS_ENTRY_FILE] + dir->counts[ACTIONDFS_ENTRY_DIRECTORY];
+	cond_resched();
+	actiondfs_directory_parse(blob, digest->size, adfs_dir_note, &build, &result);
+	return dir;
+}
+
+struct adfs_dir *adfs_dir_get(struct adfs_sb *sbi, const struct adfs_digest *wanted,
+			      bool size_known)
+{
+	struct adfs_digest digest = *wanted;
+	u64 domain = sbi->verify ? 0 : sbi->domain;
+	struct adfs_dir *dir = NULL;
+	u8 *blob;
+
+	adfs_stat_inc(sbi, cached_dir_requests);
+	if (size_known) {
+		spin_lock(&adfs_dir_cache.lock);
+		dir = adfs_dir_cache_find(&digest, domain);
+		spin_unlock(&adfs_dir_cache.lock);
+	}
+	if (dir) {
+		adfs_stat_inc(sbi, dir_cache_hits);
+		return dir;
+	}
+	adfs_stat_inc(sbi, dir_cache_misses);
+	blob = adfs_cas_read(sbi, &digest, size_known);
+	if (IS_ERR(blob))
+		return ERR_CAST(blob);
+	dir = adfs_dir_parse(sbi, &digest, blob);
+	if (IS_ERR(dir))
+		return dir;
+	dir->domain = domain;
+	adfs_stat_inc(sbi, cached_dir_builds);
+	adfs_stat_add(sbi, cached_dir_bytes, adfs_dir_bytes(dir));
+	adfs_stat_add(sbi, cached_file_records, dir->counts[ACTIONDFS_ENTRY_FILE]);
+	adfs_stat_add(sbi, cached_dir_records, dir->counts[ACTIONDFS_ENTRY_DIRECTORY]);
+	return adfs_dir_cache_add(sbi, dir);
+}
+
+bool adfs_dir_entry(const struct adfs_dir *dir, u32 index, struct actiondfs_entry *entry)
+{
+	if (index >= adfs_dir_count(dir))
+		return false;
+	/* The blob was accepted as a whole, so this cannot fail. */
+	return !actiondfs_directory_entry(dir->blob, dir->digest.size, dir->offsets[index], entry);
+}
+
+static int adfs_compare_names(const char *a, size_t a_len, const struct actiondfs_slice *b)
+{
+	int order = memcmp(a, b->data, min(a_len, b->size));
+
+	return order ?: (a_len > b->size) - (a_len < b->size);
+}
+
+bool adfs_dir_find(const struct adfs_dir *dir, const char *name, size_t len,
+		   struct actiondfs_entry *entry)
+{
+	u32 begin = 0;
+	int kind;
+
+	for (kind = 0; kind < ACTIONDFS_ENTRY_KINDS; kind++) {
+		u32 low = begin, high = begin + dir->counts[kind];
+
+		begin = high;
+		while (low < high) {
+			u32 middle = low + (high - low) / 2;
+			struct actiondfs_slice found = actiondfs_directory_name(
+				dir->blob, dir->digest.size, dir->offsets[middle]);
+			int order = adfs_compare_names(name, len, &found);
+
+			if (!order)
+				return adfs_dir_entry(dir, middle, entry);
+			if (order < 0)
+				high = middle;
+			else
+				low = middle + 1;
+		}
+	}
+	return false;
+}
+
+void adfs_dir_cache_forget(u64 domain)
+{
+	struct adfs_dir *dir, *next;
+	LIST_HEAD(dispose);
+
+	spin_lock(&adfs_dir_cache.lock);
+	list_for_each_entry_safe(dir, next, &adfs_dir_cache.lru, lru) {
+		if (dir->domain == domain)
+			adfs_dir_drop(dir, &dispose);
+	}
+	spin_unlock(&adfs_dir_cache.lock);
+	adfs_dir_dispose(&dispose);
+}
+
+int adfs_dir_cache_init(void)
+{
+	spin_lock_init(&adfs_dir_cache.lock);
+	INIT_LIST_HEAD(&adfs_dir_cache.lru);
+	hash_init(adfs_dir_cache.buckets);
+	if (!adfs_dir_cache_max)
+		adfs_dir_cache_max = (totalram_pages() << PAGE_SHIFT) / 64;
+	adfs_dir_cache.shrinker = shrinker_alloc(0, "actiondfs-directories");
+	if (!adfs_dir_cache.shrinker)
+		return -ENOMEM;
+	adfs_dir_cache.shrinker->count_objects = adfs_dir_cache_count;
+	adfs_dir_cache.shrinker->scan_objects = adfs_dir_cache_scan;
+	shrinker_register(adfs_dir_cache.shrinker);
+	return 0;
+}
+
+void adfs_dir_cache_exit(void)
+{
+	shrinker_free(adfs_dir_cache.shrinker);
+	adfs_dir_cache_reclaim(0, ULONG_MAX);
+}

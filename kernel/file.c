@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Open files. Data never passes through here: reads, writes, splices and mappings go to the blob or
+ * to the stage file, and use its page cache.
+ *
+ * file->private_data is the struct adfs_blob of an input (NULL: an empty one), and the real struct
+ * file of what is staged. The blob's open file is shared by all; a mapping gets a file of its own,
+ * so that /proc/<pid>/maps shows the path in this mount.
+ */
+#include <linux/backing-file.h>
+#include <linux/fadvise.h>
+#include <linux/falloc.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/ktime.h>
+#include <linux/mm.h>
+#include <linux/mount.h>
+#include <linux/splice.h>
+
+#include "actiondfs.h"
+#include "compat.h"
+
+/* What fcntl(F_SETFL) may change on an open file. */
+#define ADFS_SETFL_MASK (O_APPEND | O_NONBLOCK | O_NDELAY | O_DIRECT)
+
+/* O_DIRECT is the filesystem's below to grant; this only lets the VFS ask. */
+const struct address_space_operations adfs_aops = {
+	.direct_IO = noop_direct_IO,
+};
+
+struct file *adfs_open_staged(struct adfs_sb *sbi, struct file *file)
+{
+	const struct path real = { .mnt = sbi->stage.mnt,
+				   .dentry = adfs_stage_of(file_inode(file)) };
+	int flags = file->f_flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC);
+	u64 start = ktime_get_ns();
+	struct file *opened;
+
+	adfs_stat_inc(sbi, stage_backing_open_attempts);
+	opened = adfs_open_backing(file, &real, flags, sbi->cred);
+	if (IS_ERR(opened))
+		adfs_stat_inc(sbi, stage_backing_open_failures);
+	adfs_stat_add(sbi, stage_backing_open_file_ns, ktime_get_ns() - start);
+	adfs_stat_add(sbi, stage_backing_open_total_ns, ktime_get_ns() - start);
+	return opened;
+}
+
+/* Set-id bits do not count here, whether the mount is nosuid or not. */
+static bool adfs_would_set_id(const struct file *file)
+{
+	return file->f_flags & __FMODE_EXEC &&
+	       file_inode(file)->i_mode & (S_ISUID | S_ISGID) &&
+	       !(file->f_path.mnt->mnt_flags & MNT_NOSUID);
+}
+
+static int adfs_open_input(struct inode *inode, struct file *file)
+{
+	struct adfs_blob *blob;
+
+	if (file->f_mode & FMODE_WRITE || file->f_flags & O_TRUNC)
+		return -EROFS;
+	if (adfs_digest_is_empty(&ADFS_I(inode)->digest))
+		return 0;
+	blob = adfs_blob_open(inode);
+	if (IS_ERR(blob))
+		return PTR_ERR(blob);
+	file->private_data = blob;
+	return 0;
+}
+
+static int adfs_open(struct inode *inode, struct file *file)
+{
+	struct file *real;
+
+	if (adfs_is_input(inode))
+		return adfs_open_input(inode, file);
+	if (adfs_would_set_id(file))
+		return -EACCES;
+	real = adfs_open_staged(ADFS_SB(inode->i_sb), file);
+	if (IS_ERR(real))
+		return PTR_ERR(real);
+	file->f_flags &= ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC);
+	file->private_data = real;
+	return 0;
+}
+
+static int adfs_release(struct inode *inode, struct file *file)
+{
+	if (!adfs_is_input(inode))
+		fput(file->private_data);
+	else if (file->private_data)
+		adfs_blob_close(file->private_data);
+	return 0;
+}
+
+static void adfs_change_flags(struct file *real, unsigned int flags)
+{
+	spin_lock(&real->f_lock);
+	real->f_flags = (real->f_flags & ~ADFS_SETFL_MASK) | (flags & ADFS_SETFL_MASK);
+	real->f_iocb_flags = iocb_flags(real);
+	spin_unlock(&real->f_lock);
+}
+
+struct file *adfs_real_file(struct file *file)
+{
+	struct adfs_blob *blob;
+	struct file *real;
+
+	if (adfs_is_input(file_inode(file))) {
+		blob = file->private_data;
+		return blob ? blob->file : NULL;
+	}
+	real = file->private_data;
+	if (unlikely((file->f_flags ^ real->f_flags) & ADFS_SETFL_MASK)) {
+		if (file->f_flags & O_DIRECT && !(real->f_mode & FMODE_CAN_ODIRECT))
+			return ERR_PTR(-EINVAL);
+		adfs_change_flags(real, file->f_flags);
+	}
+	return real;
+}
+
+/* ---- reading ---- */
+
+static struct backing_file_ctx adfs_context(struct file *file)
+{
+	struct inode *inode = file_inode(file);
+	struct adfs_sb *sbi = ADFS_SB(inode->i_sb);
+	struct backing_file_ctx ctx = {
+		.cred = adfs_is_input(inode) ? sbi->cas->cred : sbi->cred,
+		ADFS_CTX_FILE(file)
+	};
+
+	return ctx;
+}
+
+/* A blob that ends early would look like a shorter file. */
+static ssize_t adfs_check_end(struct kiocb *iocb, ssize_t got)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct adfs_sb *sbi = ADFS_SB(inode->i_sb);
+
+	if (got || iocb->ki_pos >= inode->i_size)
+		return got;
+	return adfs_blob_error(sbi, &ADFS_I(inode)->digest, -EIO, "became short");
+}
+
+static ssize_t adfs_read_input(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct file *file = iocb->ki_filp;
+	struct inode *inode = file_inode(file);
+	struct adfs_sb *sbi = ADFS_SB(inode->i_sb);
+	struct backing_file_ctx ctx = adfs_context(file);
+	struct adfs_blob *blob = file->private_data, *again;
+	ssize_t got;
+
+	if (!blob)
+		return 0;
+	/* The page cache has it, or will have it for the next one. */
+	iocb->ki_flags &= ~IOCB_DIRECT;
+	got = backing_file_read_iter(blob->file, to, iocb, iocb->ki_flags, &ctx);
+	if (got == -ESTALE) {
+		adfs_stat_inc(sbi, backing_read_stale_retries);
+		again = adfs_blob_reopen(inode, blob);
+		if (IS_ERR(again))
+			return PTR_ERR(again);
+		got = backing_file_read_iter(again->file, to, iocb, iocb->ki_flags, &ctx);
+		adfs_blob_close(again);
+	}
+	got = adfs_check_end(iocb, got);
+	adfs_stat_inc(sbi, backing_reads);
+	if (got > 0)
+		adfs_stat_add(sbi, backing_read_bytes, got);
+	return got;
+}
+
+static ssize_t adfs_read_staged(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct file *file = iocb->ki_filp;
+	struct adfs_sb *sbi = ADFS_SB(file_inode(file)->i_sb);
+	struct backing_file_ctx ctx = adfs_context(file);
+	struct file *real = adfs_real_file(file);
+	u64 start = ktime_get_ns();
+	ssize_t got;
+
+	if (IS_ERR(real))
+		return PTR_ERR(real);
+	got = backing_file_read_iter(real, to, iocb, iocb->ki_flags, &ctx);
+	adfs_stat_inc(sbi, stage_read_calls);
+	if (got > 0)
+		adfs_stat_add(sbi, stage_read_bytes, got);
+	adfs_stat_add(sbi, stage_read_total_ns, ktime_get_ns() - start);
+	return got;
+}
+
+static ssize_t adfs_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	if (!iov_iter_count(to))
+		return 0;
+	return adfs_is_input(file_inode(iocb->ki_filp)) ? adfs_read_input(iocb, to) :
+							  adfs_read_staged(iocb, to);
+}
+
+/* From the real file to a pipe, at *pos, which moves on. */
+static ssize_t adfs_splice_from(struct file *real, struct file *file, loff_t *pos,
+				struct pipe_inode_info *pipe, size_t size, unsigned int flags)
+{
+	struct backing_file_ctx ctx = adfs_context(file);
+	struct kiocb iocb;
+	ssize_t got;
+
+	init_sync_kiocb(&iocb, file);
+	iocb.ki_pos = *pos;
+	got = adfs_splice_read(real, &iocb, pipe, size, flags, &ctx);
+	*pos = iocb.ki_pos;
+	return got;
+}
+
+static ssize_t adfs_splice_read_input(struct file *file, loff_t *pos, struct pipe_inode_info *pipe,
+				      size_t size, unsigned int flags)
+{
+	struct inode *inode = file_inode(file);
+	struct adfs_sb *sbi = ADFS_SB(inode->i_sb);
+	struct adfs_blob *blob = file->private_data, *again;
+	ssize_t got;
+
+	if (!blob)
+		return 0;
+	got = adfs_splice_from(blob->file, file, pos, pipe, size, flags);
+	if (got == -ESTALE) {
+		adfs_stat_inc(sbi, splice_read_stale_retries);
+		again = adfs_blob_reopen(inode, blob);
+		if (IS_ERR(again))
+			return PTR_ERR(again);
+		got = adfs_splice_from(again->file, file, pos, pipe, size, flags);
+		adfs_blob_close(again);
+	}
+	if (!got && size && *pos < inode->i_size)
+		return adfs_blob_error(sbi, &ADFS_I(inode)->digest, -EIO, "became short");
+	adfs_stat_inc(sbi, splice_reads);
+	if (got > 0)
+		adfs_stat_add(sbi, splice_read_bytes, got);
+	return got;
+}
+
+static ssize_t adfs_splice_read_file(struct file *file, loff_t *pos, struct pipe_inode_info *pipe,
+				     size_t size, unsigned int flags)
+{
+	struct adfs_sb *sbi = ADFS_SB(file_inode(file)->i_sb);
+	u64 start = ktime_get_ns();
+	struct file *real;
+	ssize_t got;
+
+	if (adfs_is_input(file_inode(file)))
+		return adfs_splice_read_input(file, pos, pipe, size, flags);
+	real = adfs_real_file(file);
+	if (IS_ERR(real))
+		return PTR_ERR(real);
+	got = adfs_splice_from(real, file, pos, pipe, size, flags);
+	adfs_stat_inc(sbi, stage_splice_read_calls);
+	if (got > 0)
+		adfs_stat_add(sbi, stage_splice_read_bytes, got);
+	adfs_stat_add(sbi, stage_splice_read_total_ns, ktime_get_ns() - start);
+	return got;
+}
+
+/* ---- mapping ---- */
+
+static vm_fault_t adfs_no_page(struct vm_fault *vmf)
+{
+	return VM_FAULT_SIGBUS;
+}
+
+/* An empty file can be mapped; there is nothing in it. */
+static const struct vm_operations_struct adfs_empty_vm_ops = {
+	.fault = adfs_no_page,
+};
+
+static int adfs_mmap_input(struct file *file, struct vm_area_struct *vma)
+{
+	struct adfs_sb *sbi = ADFS_SB(file_inode(file)->i_sb);
+	struct backing_file_ctx ctx = adfs_context(file);
+	struct adfs_blob *blob = file->private_data;
+	struct file *real;
+	int err;
+
+	if (!blob) {
+		vma->vm_ops = &adfs_empty_vm_ops;
+		return 0;
+	}
+	real = adfs_open_backing(file, &blob->file->f_path, O_RDONLY, sbi->cas->cred);
+	if (IS_ERR(real))
+		return PTR_ERR(real);
+	/* The mapping takes a reference of its own. */
+	err = backing_file_mmap(real, vma, &ctx);
+	fput(real);
+	return err;
+}
+
+static int adfs_mmap_staged(struct file *file, struct vm_area_struct *vma)
+{
+	struct adfs_sb *sbi = ADFS_SB(file_inode(file)->i_sb);
+	struct backing_file_ctx ctx = adfs_context(file);
+	size_t size = vma->vm_end - vma->vm_start;
+	u64 start = ktime_get_ns();
+	int err = backing_file_mmap(file->private_data, vma, &ctx);
+
+	adfs_stat_inc(sbi, stage_mmap_calls);
+	if (err)
+		adfs_stat_inc(sbi, stage_mmap_failures);
+	else
+		adfs_stat_add(sbi, stage_mmap_bytes, size);
+	adfs_stat_add(sbi, stage_mmap_total_ns, ktime_get_ns() - start);
+	return err;
+}
+
+static int adfs_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct adfs_sb *sbi = ADFS_SB(file_inode(file)->i_sb);
+	size_t size = vma->vm_end - vma->vm_start;
+	int err;
+
+	if (!adfs_is_input(file_inode(file)))
+		return adfs_mmap_staged(file, vma);
+	err = adfs_mmap_input(file, vma);
+	adfs_stat_inc(sbi, mmaps);
+	if (err)
+		adfs_stat_inc(sbi, mmap_failures);
+	else
+		adfs_stat_add(sbi, mmap_bytes, size);
+	return err;
+}
+
+/* ---- writing: only what is staged can be open for it ---- */
+
+static void adfs_end_write(ADFS_END_WRITE_ARGS)
+{
+	adfs_copy_attributes(file_inode(ADFS_END_WRITE_FILE));
+}
+
+static void adfs_count_write(struct adfs_sb *sbi, ssize_t done, u64 start)
+{
+	adfs_stat_inc(sbi, stage_write_calls);
+	if (done > 0)
+		adfs_stat_add(sbi, stage_write_bytes, done);
+	adfs_stat_add(sbi, stage_write_total_ns, ktime_get_ns() - start);
+}
+
+static ssize_t adfs_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct file *file = iocb->ki_filp, *real;
+	struct inode *inode = file_inode(file);
+	struct adfs_sb *sbi = ADFS_SB(inode->i_sb);
+	struct backing_file_ctx ctx = adfs_context(file);
+	u64 start = ktime_get_ns();
+	ssize_t done;
+
+	if (!iov_iter_count(from))
+		return 0;
+	ctx.end_write = adfs_end_write;
+	inode_lock(inode);
+	real = adfs_real_file(file);
+	if (IS_ERR(real))
+		done = PTR_ERR(real);
+	else
+		done = backing_file_write_iter(real, from, iocb,
+					       iocb->ki_flags & ~IOCB_DIO_CALLER_COMP, &ctx);
+	inode_unlock(inode);
+	adfs_count_write(sbi, done, start);
+	return done;
+}
+
+static ssize_t adfs_splice_write_file(struct pipe_inode_info *pipe, struct file *file, loff_t *pos,
+				      size_t size, unsigned int flags)
+{
+	struct inode *inode = file_inode(file);
+	struct adfs_sb *sbi = ADFS_SB(inode->i_sb);
+	struct backing_file_ctx ctx = adfs_context(file);
+	u64 start = ktime_get_ns();
+	struct kiocb iocb;
+	struct file *real;
+	ssize_t done;
+
+	init_sync_kiocb(&iocb, file);
+	iocb.ki_pos = *pos;
+	ctx.end_write = adfs_end_write;
+	inode_lock(inode);
+	real = adfs_real_file(file);
+	if (IS_ERR(real))
+		done = PTR_ERR(real);
+	else
+		done = adfs_splice_write(pipe, real, &iocb, size, flags, &ctx);
+	inode_unlock(inode);
+	*pos = iocb.ki_pos;
+	adfs_count_write(sbi, done, start);
+	return done;
+}
+
+static long adfs_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
+{
+	struct inode *inode = file_inode(file);
+	struct adfs_sb *sbi = ADFS_SB(inode->i_sb);
+	const struct cred *old;
+	struct file *real;
+	long err;
+
+	inode_lock(inode);
+	err = file_remove_privs(file);
+	real = adfs_real_file(file);
+	if (!err && IS_ERR(real))
+		err = PTR_ERR(real);
+	if (!err) {
+		old = override_creds(sbi->cred);
+		err = vfs_fallocate(real, mode, offset, len);
+		revert_creds(old);
+		adfs_copy_attributes(inode);
+	}
+	inode_unlock(inode);
+	return err;
+}
+
+static int adfs_fsync(struct file *file, loff_t start, loff_t end, int datasync)
+{
+	/* Nothing of an input is ever dirty. */
+	if (adfs_is_input(file_inode(file)))
+		return 0;
+	return vfs_fsync_range(file->private_data, start, end, datasync);
+}
+
+static int adfs_flush(struct file *file, fl_owner_t id)
+{
+	struct file *real;
+
+	if (adfs_is_input(file_inode(file)))
+		return 0;
+	real = file->private_data;
+	return real->f_op->flush ? real->f_op->flush(real, id) : 0;
+}
+
+/* ---- the rest ---- */
+
+static loff_t adfs_llseek(struct file *file, loff_t offset, int whence)
+{
+	struct inode *inode = file_inode(file);
+	struct adfs_sb *sbi = ADFS_SB(inode->i_sb);
+	const struct cred *old;
+	struct file *real;
+	loff_t at;
+
+	if (whence != SEEK_HOLE && whence != SEEK_DATA)
+		return generic_file_llseek(file, offset, whence);
+	real = adfs_real_file(file);
+	if (IS_ERR_OR_NULL(real))
+		return real ? PTR_ERR(real) : -ENXIO;
+	/* These two do not depend on where the real file stands, which is of no use to anybody. */
+	old = override_creds(sbi->cred);
+	at = vfs_llseek(real, offset, whence);
+	revert_creds(old);
+	return at < 0 ? at : vfs_setpos(file, at, inode->i_sb->s_maxbytes);
+}
+
+static int adfs_fadvise(struct file *file, loff_t offset, loff_t len, int advice)
+{
+	struct file *real = adfs_real_file(file);
+
+	if (IS_ERR_OR_NULL(real))
+		return PTR_ERR_OR_ZERO(real);
+	/* How one reader reads must not change how all read a shared blob. */
+	if (adfs_is_input(file_inode(file)) && advice != POSIX_FADV_WILLNEED)
+		return 0;
+	return vfs_fadvise(real, offset, len, advice);
+}
+
+const struct file_operations adfs_file_fops = {
+	.open = adfs_open,
+	.release = adfs_release,
+	.llseek = adfs_llseek,
+	.read_iter = adfs_read_iter,
+	.write_iter = adfs_write_iter,
+	.splice_read = adfs_splice_read_file,
+	.splice_write = adfs_splice_write_file,
+	.mmap = adfs_mmap,
+	.fallocate = adfs_fallocate,
+	.fsync = adfs_fsync,
+	.flush = adfs_flush,
+	.fadvise = adfs_fadvise,
+	.copy_file_range = adfs_copy_file_range,
+	.remap_file_range = adfs_remap_file_range,
+};

@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The stage: every change to its names, with the mounter's credentials. Files are known by their
+ * real dentries, never by a path, so that renaming a directory leaves nothing stale.
+ *
+ * The callers hold our own directories' locks, which keep two changes of one real directory apart;
+ * the real locks are taken here, since the filesystem below wants them.
+ */
+#include <linux/cred.h>
+#include <linux/fs.h>
+#include <linux/mount.h>
+#include <linux/namei.h>
+#include <linux/security.h>
+#include <linux/slab.h>
+
+#include "actiondfs.h"
+#include "compat.h"
+
+static struct mnt_idmap *adfs_stage_idmap(const struct adfs_sb *sbi)
+{
+	return mnt_idmap(sbi->stage.mnt);
+}
+
+struct dentry *adfs_stage_lookup(struct adfs_sb *sbi, struct dentry *parent,
+				 const struct qstr *name)
+{
+	const struct cred *old = override_creds(sbi->cred);
+	struct dentry *real;
+
+	adfs_stat_inc(sbi, stage_child_lookups);
+	real = adfs_lookup_one_unlocked(adfs_stage_idmap(sbi), name, parent);
+	revert_creds(old);
+	if (IS_ERR(real)) {
+		adfs_stat_inc(sbi, stage_child_lookup_errors);
+		return real;
+	}
+	if (d_is_negative(real)) {
+		adfs_stat_inc(sbi, stage_child_lookup_negative);
+		dput(real);
+		return NULL;
+	}
+	adfs_stat_inc(sbi, stage_child_lookup_hits);
+	return real;
+}
+
+/* The child that should be `expected` (NULL: nothing). The parent is locked. */
+static struct dentry *adfs_stage_child(struct adfs_sb *sbi, struct dentry *parent,
+				       const struct qstr *name, const struct inode *expected)
+{
+	struct dentry *real = adfs_lookup_one(adfs_stage_idmap(sbi), name, parent);
+
+	if (IS_ERR(real) || d_inode(real) == expected)
+		return real;
+	/* Somebody went behind our back. */
+	dput(real);
+	return ERR_PTR(expected ? -ESTALE : -EEXIST);
+}
+
+int adfs_stage_set_attributes(struct adfs_sb *sbi, struct dentry *real, struct iattr *attr)
+{
+	struct inode *inode = d_inode(real);
+	const struct cred *old;
+	int err;
+
+	err = mnt_want_write(sbi->stage.mnt);
+	if (err)
+		return err;
+	if (attr->ia_valid & ATTR_SIZE) {
+		err = get_write_access(inode);
+		if (err)
+			goto out;
+	}
+	old = override_creds(sbi->cred);
+	inode_lock(inode);
+	err = notify_change(adfs_stage_idmap(sbi), real, attr, NULL);
+	inode_unlock(inode);
+	revert_creds(old);
+	if (attr->ia_valid & ATTR_SIZE)
+		put_write_access(inode);
+out:
+	mnt_drop_write(sbi->stage.mnt);
+	return err;
+}
+
+const struct cred *adfs_stage_override_creds(struct adfs_sb *sbi, kuid_t uid, kgid_t gid)
+{
+	const struct cred *old = override_creds(sbi->cred);
+	struct cred *creator;
+
+	/* The filesystem below gives a new file to whom the credentials say. */
+	creator = prepare_creds();
+	if (!creator) {
+		revert_creds(old);
+		return NULL;
+	}
+	creator->fsuid = uid;
+	creator->fsgid = gid;
+	put_cred(override_creds(creator));
+	put_cred(creator);
+	return old;
+}
+
+static struct dentry *adfs_stage_make_locked(struct adfs_sb *sbi, struct dentry *parent,
+					     const struct qstr *name, const struct adfs_make *make)
+{
+	struct mnt_idmap *idmap = adfs_stage_idmap(sbi);
+	struct inode *dir = d_inode(parent);
+	struct dentry *real;
+	int err;
+
+	real = adfs_stage_child(sbi, parent, name, NULL);
+	if (IS_ERR(real))
+		return real;
+	switch (make->mode & S_IFMT) {
+	case S_IFREG:
+		err = vfs_create(idmap, dir, real, make->mode, true);
+		break;
+	case S_IFDIR:
+		return adfs_vfs_mkdir(idmap, dir, real, make->mode);
+	case S_IFLNK:
+		err = vfs_symlink(idmap, dir, real, make->target);
+		break;
+	default:
+		err = vfs_mknod(idmap, dir, real, make->mode, 0);
+		break;
+	}
+	if (!err && d_is_negative(real))
+		err = -ESTALE;
+	if (!err)
+		return real;
+	dput(real);
+	return ERR_PTR(err);
+}
+
+struct dentry *adfs_stage_make(struct adfs_sb *sbi, struct dentry *parent, const struct qstr *name,
+			       const struct adfs_make *make)
+{
+	const struct cred *old;
+	struct dentry *real;
+	int err;
+
+	err = mnt_want_write(sbi->stage.mnt);
+	if (err)
+		return ERR_PTR(err);
+	old = adfs_stage_override_creds(sbi, make->uid, make->gid);
+	if (!old) {
+		real = ERR_PTR(-ENOMEM);
+		goto out;
+	}
+	inode_lock_nested(d_inode(parent), I_MUTEX_PARENT);
+	real = adfs_stage_make_locked(sbi, parent, name, make);
+	inode_unlock(d_inode(parent));
+	revert_creds(old);
+out:
+	mnt_drop_write(sbi->stage.mnt);
+	return real;
+}
+
+struct dentry *adfs_stage_link(struct adfs_sb *sbi, struct dentry *old_real, struct dentry *parent,
+			       const struct qstr *name)
+{
+	const struct cred *old;
+	struct dentry *real;
+	int err;
+
+	err = mnt_want_write(sbi->stage.mnt);
+	if (err)
+		return ERR_PTR(err);
+	old = override_creds(sbi->cred);
+	inode_lock_nested(d_inode(parent), I_MUTEX_PARENT);
+	real = adfs_stage_child(sbi, parent, name, NULL);
+	if (!IS_ERR(real)) {
+		err = vfs_link(old_real, adfs_stage_idmap(sbi), d_inode(parent), real, NULL);
+		if (err) {
+			dput(real);
+			real = ERR_PTR(err);
+		}
+	}
+	inode_unlock(d_inode(parent));
+	revert_creds(old);
+	mnt_drop_write(sbi->stage.mnt);
+	return real;
+}
+
+int adfs_stage_remove(struct adfs_sb *sbi, struct dentry *parent, const struct qstr *name,
+		      const struct inode *expected, bool directory)
+{
+	struct mnt_idmap *idmap = adfs_stage_idmap(sbi);
+	struct inode *dir = d_inode(parent);
+	const struct cred *old;
+	struct dentry *real;
+	int err;
+
+	err = mnt_want_write(sbi->stage.mnt);
+	if (err)
+		return err;
+	old = override_creds(sbi->cred);
+	inode_lock_nested(dir, I_MUTEX_PARENT);
+	real = adfs_stage_child(sbi, parent, name, expected);
+	if (IS_ERR(real)) {
+		err = PTR_ERR(real);
+	} else {
+		err = directory ? vfs_rmdir(idmap, dir, real) : vfs_unlink(idmap, dir, real, NULL);
+		dput(real);
+	}
+	inode_unlock(dir);
+	revert_creds(old);
+	mnt_drop_write(sbi->stage.mnt);
+	return err;
+}
+
+static int adfs_stage_rename_locked(struct adfs_sb *sbi, const struct adfs_rename_end *from,
+				    const struct adfs_rename_end *to, unsigned int flags,
+				    const struct dentry *trap)
+{
+	struct dentry *old, *new;
+	int err;
+
+	old = adfs_stage_child(sbi, from->parent, from->name, from->real);
+	if (IS_ERR(old))
+		return PTR_ERR(old);
+	new = adfs_stage_child(sbi, to->parent, to->name, to->real);
+	if (IS_ERR(new)) {
+		err = PTR_ERR(new);
+		goto out;
+	}
+	if (old == trap)
+		err = -EINVAL;
+	else if (new == trap)
+		err = flags & RENAME_EXCHANGE ? -EINVAL : -ENOTEMPTY;
+	else
+		err = adfs_vfs_rename(adfs_stage_idmap(sbi), from->parent, old, to->parent, new,
+				      flags);
+	dput(new);
+out:
+	dput(old);
+	return err;
+}
+
+int adfs_stage_rename(struct adfs_sb *sbi, const struct adfs_rename_end *from,
+		      const struct adfs_rename_end *to, unsigned int flags)
+{
+	const struct cred *old;
+	struct dentry *trap;
+	int err;
+
+	err = mnt_want_write(sbi->stage.mnt);
+	if (err)
+		return err;
+	old = override_creds(sbi->cred);
+	trap = lock_rename(from->parent, to->parent);
+	if (IS_ERR(trap)) {
+		err = PTR_ERR(trap);
+	} else {
+		err = adfs_stage_rename_locked(sbi, from, to, flags, trap);
+		unlock_rename(from->parent, to->parent);
+	}
+	revert_creds(old);
+	mnt_drop_write(sbi->stage.mnt);
+	return err;
+}
+
+/* ---- mirrors of input directories ---- */
+
+/* The mirror looks like the input; what was made is not yet a change. */
+static int adfs_dress_mirror(struct adfs_sb *sbi, struct inode *inode, struct dentry *mirror)
+{
+	struct iattr attr = {
+		.ia_valid = ATTR_MODE | ATTR_MTIME | ATTR_MTIME_SET,
+		.ia_mode = inode->i_mode,
+		.ia_mtime = inode_get_mtime(inode),
+	};
+
+	return adfs_stage_set_attributes(sbi, mirror, &attr);
+}
+
+/* Under mirror_lock: the mirror of `dentry`, below that of its parent. */
+static int adfs_make_mirror(struct adfs_sb *sbi, struct dentry *dentry, struct dentry *parent)
+{
+	struct inode *inode = d_inode(dentry);
+	const struct adfs_make make = {
+		.mode = S_IFDIR | 0755,
+		.uid = sbi->uid,
+		.gid = sbi->gid,
+	};
+	struct iattr attr = { .ia_valid = ATTR_MTIME | ATTR_MTIME_SET };
+	struct dentry *mirror;
+	int err;
+
+	adfs_stat_inc(sbi, stage_ensure_dir_components);
+	if (adfs_stage_of(inode)) {
+		adfs_stat_inc(sbi, stage_ensure_dir_existing);
+		return 0;
+	}
+	/* The time of the directory above tells of changes in it; this is none. */
+	attr.ia_mtime = inode_get_mtime(d_inode(parent));
+	mirror = adfs_stage_make(sbi, parent, &dentry->d_name, &make);
+	if (IS_ERR(mirror))
+		return PTR_ERR(mirror);
+	err = adfs_dress_mirror(sbi, inode, mirror);
+	if (!err)
+		err = adfs_stage_set_attributes(sbi, parent, &attr);
+	if (err || cmpxchg(&ADFS_I(inode)->stage, NULL, mirror))
+		dput(mirror);
+	else
+		adfs_stat_inc(sbi, stage_ensure_dir_created);
+	return err;
+}
+
+/* The nearest directory above that has a mirror, and those between, the lowest first. */
+static struct dentry **adfs_unmirrored(struct dentry *dentry, unsigned int *count)
+{
+	struct dentry **list, *at;
+	unsigned int depth = 0;
+
+	for (at = dentry; !adfs_stage_of(d_inode(at)); at = at->d_parent)
+		depth++;
+	list = kvmalloc_array(depth + 1, sizeof(*list), GFP_KERNEL_ACCOUNT);
+	if (!list)
+		return NULL;
+	*count = 0;
+	for (at = dentry; *count < depth; at = at->d_parent)
+		list[(*count)++] = at;
+	list[depth] = at;
+	return list;
+}
+
+struct dentry *adfs_stage_directory(struct dentry *dentry)
+{
+	struct adfs_sb *sbi = ADFS_SB(dentry->d_sb);
+	struct dentry *real = adfs_stage_of(d_inode(dentry));
+	struct dentry **list;
+	unsigned int count;
+	int err = 0;
+
+	if (real) {
+		adfs_stat_inc(sbi, stage_parent_dentry_hits);
+		return real;
+	}
+	if (!sbi->stage.dentry)
+		return ERR_PTR(-EROFS);
+	adfs_stat_inc(sbi, stage_ensure_dir_calls);
+	/* Inputs are never renamed: d_parent and d_name of what is listed stay as they are. */
+	mutex_lock(&sbi->mirror_lock);
+	list = adfs_unmirrored(dentry, &count);
+	if (!list)
+		err = -ENOMEM;
+	while (!err && count--)
+		err = adfs_make_mirror(sbi, list[count], adfs_stage_of(d_inode(list[count + 1])));
+	mutex_unlock(&sbi->mirror_lock);
+	kvfree(list);
+	if (err) {
+		adfs_stat_inc(sbi, stage_ensure_dir_errors);
+		return ERR_PTR(err);
+	}
+	return adfs_stage_of(d_inode(dentry));
+}
