@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "conformance"))
@@ -24,6 +25,8 @@ def skip_all(reason):
 
 
 class FuseTest(unittest.TestCase):
+    of_others = ()  # mount points that another server than the class' own serves
+
     @classmethod
     def setUpClass(cls):
         cls.dir = tempfile.mkdtemp(prefix="actiondfs-fuse-test.", dir=os.environ.get("ACTIONDFS_TEST_DIR", "/var/tmp"))
@@ -71,9 +74,20 @@ class FuseTest(unittest.TestCase):
         return point
 
     def unmount(self, point):
+        """Returns when the server has let go of it, too: that comes after the system call."""
         if mounts_below(point):
+            before = len(self.server.mounts())
+            ours = point not in self.of_others
             done = self.run_program("umount", point)
             self.assertEqual(done.returncode, 0, done.stderr)
+            self.settle(lambda: not ours or len(self.server.mounts()) < before)
+
+    def settle(self, condition):
+        """Waits for what a server does by itself; asking it is what lets it notice that a mount has ended."""
+        deadline = time.monotonic() + 30
+        while not condition() and time.monotonic() < deadline:
+            self.server.mounts()
+        self.assertTrue(condition())
 
 
 def main():

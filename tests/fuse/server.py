@@ -87,8 +87,13 @@ class Server:
         return len(os.listdir("/proc/%d/task" % self.process.pid))
 
     def descriptors(self):
-        return sorted(os.readlink("/proc/%d/fd/%s" % (self.process.pid, fd))
-                      for fd in os.listdir("/proc/%d/fd" % self.process.pid))
+        found = []
+        for fd in os.listdir("/proc/%d/fd" % self.process.pid):
+            try:
+                found.append(os.readlink("/proc/%d/fd/%s" % (self.process.pid, fd)))
+            except FileNotFoundError:
+                pass  # closed since it was listed
+        return sorted(found)
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
