@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# tests/kernel/build_module.sh VEHICLE [--strict]: builds kernel/ for the vehicle's kernel, makes that if need be, and prints
+# the path of the module. Builds of vehicles do not share a directory: each has its copy of the sources,
+# build/kernel/VEHICLE in the checkout (or below ACTIONDFS_MODULE_BUILD), and only what changed is compiled. --strict compiles
+# everything with W=1, and sparse looks at it; any word of theirs is an error.
+# shellcheck source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+usage="usage: build_module.sh uml|uml-debug|qemu|qemu-debug [--strict]"
+strict=''
+case $# in
+  1) ;;
+  2) [ "$2" = --strict ] || fail "$usage"; strict=1 ;;
+  *) fail "$usage" ;;
+esac
+vehicle="$1"
+check_vehicle "$vehicle"
+have_module || skip "there is no module in $module_sources"
+need make rsync flock
+if [ -n "$strict" ]; then need sparse; fi
+
+kernel="$("$here/build_kernel.sh" "$vehicle")"
+directory="${ACTIONDFS_MODULE_BUILD:-$repository/build/kernel}/$vehicle${strict:+-strict}"
+case $vehicle in
+  uml*) arguments=(-C "$kernel" ARCH=um) ;;
+  qemu)
+    need gcc-12
+    arguments=(-C "$kernel/usr/src/linux-headers-$(release "$(source_version)")")
+    ;;
+  qemu-debug) arguments=(-C "$kernel") ;;
+esac
+arguments+=("M=$directory" -j "$jobs" modules)
+
+mkdir -p "$directory"
+exec 9>"$directory.lock"
+flock 9
+log="$directory.log"
+# What was built here stays, sources that are gone go.
+rsync -rlpt --delete --exclude=/generated/ --include='*/' --include='*.[chS]' --include=Kbuild --include=Makefile \
+  --exclude='*' "$module_sources/" "$directory/"
+if [ -n "$strict" ]; then arguments+=(W=1 C=2); fi
+if ! make "${arguments[@]}" >"$log" 2>&1; then
+  cat "$log" >&2
+  fail "the module does not build for $vehicle"
+fi
+if grep -E 'warning:|error:' "$log" >&2; then fail "warnings; all of it: $log"; fi
+echo "$directory/actiondfs.ko"
