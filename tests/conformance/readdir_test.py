@@ -116,19 +116,19 @@ class WhileReading(Listing):
     def test_deleting_each_entry_skips_none(self):
         for directory in ("many", "dir"):
             os.makedirs(self.path(directory), exist_ok=True)
-            self.fill(directory, 1500)
+            self.fill(directory, 600)
             fd = self.open(directory)
             deleted = 0
             for name, _ in self.names(fd):
                 if name.startswith("f"):
                     os.unlink(self.path(directory, name))
                     deleted += 1
-            self.assertEqual(deleted, 1500)
+            self.assertEqual(deleted, 600)
         os.rmdir(self.path("many"))
 
     def test_deleting_what_was_just_read_a_block_at_a_time(self):
         os.mkdir(self.path("many"))
-        self.fill("many", 1000)
+        self.fill("many", 600)
         fd = self.open("many")
         while entries := getdents(fd, 4096):
             for entry in entries:
