@@ -214,6 +214,16 @@ class SpecialFiles(Workspace):
             self.answers("EPERM", os.mknod, self.path("device%o" % kind), kind | 0o600, os.makedev(1, 3),
                          differs="device nodes")
 
+    def test_opening_what_has_nobody_behind_it(self):
+        os.mkfifo(self.path("fifo"))
+        os.mknod(self.path("socket"), stat.S_IFSOCK | 0o600)
+        self.answers("ENXIO", os.open, self.path("fifo"), os.O_WRONLY | os.O_NONBLOCK)
+        self.answers("ENXIO", os.open, self.path("socket"), os.O_RDWR)
+        with socket.socket(socket.AF_UNIX) as client:
+            directory = self.open("")
+            self.answers("ECONNREFUSED", client.connect, "/proc/self/fd/%d/socket" % directory)
+        self.answers("EINVAL", os.truncate, self.path("fifo"), 0)
+
     def test_a_fifo_carries_data(self):
         for name in ("fifo", "dir/fifo"):
             os.mkfifo(self.path(name))

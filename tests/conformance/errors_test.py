@@ -168,6 +168,19 @@ class RefusedDirectories(Broken):
             with self.subTest(directory=name):
                 self.answers("OK" if name.startswith("none.") else "EUCLEAN", os.listdir, self.path(name))
 
+    def test_one_that_is_too_large(self):
+        size = (64 << 20) + 1
+        digest = ("%064x" % 0x64, size)
+        path = self.store.blob_path(digest)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        fd = os.open(path, os.O_CREAT | os.O_WRONLY, 0o444)
+        self.addCleanup(os.unlink, path)
+        os.ftruncate(fd, size)
+        os.close(fd)
+        self.remount({"large": Raw(digest)})
+        self.answers("EUCLEAN", os.listdir, self.path("large"))
+        self.assertIn(digest[0], self.log())
+
     def test_the_log_has_digest_and_fault(self):
         for fault, data in (("slash-in-name", make_corpus.file(b"a/b")),
                             ("unsorted-names", make_corpus.file(b"b") + make_corpus.file(b"a"))):

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Extended attributes: the digests of inputs, and user.* of what is staged."""
+import ctypes
 import hashlib
 import os
+import struct
 
-from calls import errno_name, read_file
+from calls import LIBC, errno_name, read_file
 from store import Executable, Link
 from workspace import WithReference, Workspace, by_root, main, variants
 
@@ -33,8 +35,6 @@ class Digests(Workspace):
         self.answers("ENODATA", os.getxattr, self.path("file"), "user.actiondfs.other")
 
     def test_a_buffer_that_is_too_small(self):
-        import ctypes
-        from calls import LIBC
         buffer = ctypes.create_string_buffer(31)
         path, name = os.fsencode(self.path("file")), SHA256.encode()
         self.assertEqual(LIBC.getxattr(path, name, None, 0), 32)
@@ -132,6 +132,10 @@ class Reserved(Workspace):
         path = self.new("x")
         expected = "EOPNOTSUPP" if self.user == "root" else "EPERM"
         self.answers(expected, os.setxattr, path, "trusted.x", b"1")
+        # An access control list: owner rw-, a user r--, group r--, mask r--, others ---.
+        acl = struct.pack("<I" + "HHI" * 5, 2, 1, 6, 0xFFFFFFFF, 2, 4, 1234, 4, 4, 0xFFFFFFFF, 16, 4, 0xFFFFFFFF,
+                          32, 0, 0xFFFFFFFF)
+        self.answers("EOPNOTSUPP", os.setxattr, path, "system.posix_acl_access", acl)
 
 
 @variants("overlay", users=("root",))
