@@ -19,7 +19,7 @@ Options:
   --output DIR     what the guest sees, writable, as $ACTIONDFS_OUT; gets console.log. Without it a temporary one, which is
                    removed if the command succeeds
   --timeout N      seconds after the start of the command (default 600): exit status 124
-  --env NAME=VALUE for the command; whatever is named ACTIONDFS_* goes there anyway
+  --env NAME=VALUE for the command; whatever is named ACTIONDFS* goes there anyway
   --no-load        do not load the module: $ACTIONDFS_KO says where it is
   --no-module      do not even build it
   --no-kmemleak    do not wait for kmemleak's verdict at the end, 8 s (--uml-debug and --qemu-debug)
@@ -116,8 +116,16 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# These go on a kernel's command line, or into lists with colons.
-for path in "$output" "$here" "$cache" "$PWD"; do
+# What the guest must still see where it has a tmpfs of its own, such as in /tmp: the checkout, the kernels, the working
+# directory, the programs that are tested.
+kept=("$repository" "$PWD" "$cache")
+for variable in "${!ACTIONDFS@}"; do
+  case "${!variable}" in
+    /*) if [ -f "${!variable}" ]; then kept+=("$(dirname "${!variable}")"); fi ;;
+  esac
+done
+# These go on a kernel's command line, in a list with colons.
+for path in "$output" "$here" "${kept[@]}"; do
   case "$path" in
     *[[:space:]:,]*) fail "a path with spaces, colons or commas: $path" ;;
   esac
@@ -126,7 +134,7 @@ done
 rm -rf "$control" "$console" "$output/kmemleak.log"
 mkdir "$control"
 {
-  for variable in "${!ACTIONDFS_@}"; do printf 'export %s=%q\n' "$variable" "${!variable}"; done
+  for variable in "${!ACTIONDFS@}"; do printf 'export %s=%q\n' "$variable" "${!variable}"; done
   for variable in "${variables[@]}"; do printf 'export %s=%q\n' "${variable%%=*}" "${variable#*=}"; done
   printf 'cd %q\nexec ' "$PWD"
   printf '%q ' "$@"
@@ -144,19 +152,26 @@ mke2fs -q -t ext4 -m 0 -E lazy_itable_init=1,lazy_journal_init=1,nodiscard "$scr
 
 # An oops ends the guest: what comes after would prove nothing.
 arguments="quiet panic=-1 oops=panic actiondfs_vehicle=$vehicle actiondfs_output=$output
-  actiondfs_guest=$here/guest/guest.sh actiondfs_keep=$repository:$PWD:$cache actiondfs_timeout=$timeout $append"
+  actiondfs_guest=$here/guest/guest.sh actiondfs_keep=$(IFS=:; echo "${kept[*]}") actiondfs_timeout=$timeout $append"
 # The guest has its own clock; this one is for a guest that is stuck.
 limit=$((timeout + 180))
 
+# Without a shell the guest's terminal has an input that never comes and never ends: at its end QEMU would close the
+# output too, and user-mode Linux cannot wait for /dev/null.
+no_input() {
+  mkfifo "$scratch/input"
+  exec <>"$scratch/input"
+}
+
 run_uml() {
-  exec 4<&0
-  [ -n "$shell" ] || exec 4</dev/null
-  # The first console is the terminal's or nothing: kernel messages go to stderr by themselves.
+  [ -n "$shell" ] || no_input
+  # It ends by abort() when its kernel panics.
+  ulimit -c 0
   # Unquoted on purpose: the kernel puts its arguments together again.
   # shellcheck disable=SC2086
   TMPDIR="$scratch" timeout --foreground -k 5 "$limit" "$kernel/linux" "mem=$memory" root=/dev/root rootfstype=hostfs \
-    rootflags=/ ro "ubda=$scratch/disk" con=null ssl=null ssl0=fd:0,fd:1 "init=$here/guest/uml_init.sh" \
-    $arguments <&4 2>"$console"
+    rootflags=/ ro "ubda=$scratch/disk" con=null con0=null,fd:2 ssl=null ssl0=fd:0,fd:1 "init=$here/guest/uml_init.sh" \
+    $arguments 2>"$console"
 }
 
 # make_initrd IMAGE: busybox, and of Debian's kernel the modules on the way to the root, uncompressed: emulated CPUs are
@@ -214,9 +229,7 @@ run_qemu() {
     devices+=(-device virtconsole,chardev=stdio -chardev stdio,id=stdio,signal=off)
   else
     devices+=(-device virtserialport,chardev=stdio,name=actiondfs.output -chardev stdio,id=stdio)
-    # An input that never comes and never ends: at its end QEMU would close the output too.
-    mkfifo "$scratch/input"
-    exec <>"$scratch/input"
+    no_input
   fi
   # These two instructions are slow where they are emulated, and the kernel copies with them if they are there.
   timeout --foreground -k 5 "$limit" qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot \

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# tests/lib/deps.sh build|test: installs the Debian 12 packages that building and the demonstration ("build"), and
-# on top of that the tests ("test"), need. Only what is missing is installed; apt's lists are only read anew when
-# something is. Touches nothing else.
+# tests/lib/deps.sh build|test|kernel: installs the Debian 12 packages that building and the demonstration ("build"), on
+# top of that the tests ("test"), and on top of those the tests of the kernel module ("kernel") need. Only what is
+# missing is installed; apt's lists are only read anew when something is. Touches nothing else.
 set -eu
 
 build_packages="
@@ -16,6 +16,10 @@ test_packages="
   clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev llvm-19
   crun podman containerd conmon uidmap busybox-static
   attr e2fsprogs fio git jq procps strace util-linux"
+# To build the module and kernels, and to boot them. The kernels themselves: tests/kernel/build_kernel.sh.
+kernel_packages="
+  bc bison cpio flex gcc-12 kmod libelf-dev make pahole perl rsync sparse xfsprogs xz-utils
+  qemu-system-common qemu-system-x86"
 
 fail() {
   echo "deps.sh: $*" >&2
@@ -37,7 +41,8 @@ find_missing() {
 case "${1-}" in
   build) packages="$build_packages" ;;
   test) packages="$build_packages $test_packages" ;;
-  *) fail "usage: deps.sh build|test" ;;
+  kernel) packages="$build_packages $test_packages $kernel_packages" ;;
+  *) fail "usage: deps.sh build|test|kernel" ;;
 esac
 
 command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||

@@ -102,13 +102,16 @@ for port in /sys/class/virtio-ports/*; do
   esac
 done
 if [ -e $control/shell ]; then
-  [ -c /dev/hvc0 ] && terminal=/dev/hvc0
-  stty -F $terminal sane rows "$(cut -d' ' -f1 $control/shell)" columns "$(cut -d' ' -f2 $control/shell)"
-  setsid --ctty bash $control/command <$terminal >$terminal 2>&1 &
+  if [ -c /dev/hvc0 ]; then terminal=/dev/hvc0; fi
+  # Open for as long as this runs: what is typed while nobody has it open is lost.
+  exec 3<>$terminal
+  read -r rows columns <$control/shell
+  stty sane rows "$rows" columns "$columns" <&3
+  setsid --ctty bash $control/command <&3 >&3 2>&1 3>&- &
 else
-  # Bytes as they are; not the terminal of the command, which must not end by what it prints.
-  case $terminal in /dev/tty*) stty -F $terminal raw -echo ;; esac
+  # Bytes as they are. It is not the command's controlling terminal: nothing in its output may end it.
   exec 3>$terminal
+  case $terminal in /dev/tty*) stty raw -echo <&3 ;; esac
   setsid bash $control/command </dev/null >&3 2>&1 3>&- &
 fi
 command=$!
@@ -133,5 +136,6 @@ if [ -e $control/kmemleak ] && [ -w /sys/kernel/debug/kmemleak ]; then
   echo scan >/sys/kernel/debug/kmemleak
   cat /sys/kernel/debug/kmemleak >/out/kmemleak.log
 fi
-case $terminal in /dev/tty*) stty -F $terminal raw 2>/dev/null ;; esac
+# Waits until the host has all of the output.
+case $terminal in /dev/tty* | /dev/hvc*) stty raw <&3 2>/dev/null ;; esac
 finish $status
