@@ -183,7 +183,8 @@ int adfs_show_options(struct seq_file *m, struct dentry *root);
 
 /* inode.c */
 extern const struct inode_operations adfs_file_iops;
-extern const struct inode_operations adfs_symlink_iops;
+extern const struct inode_operations adfs_input_symlink_iops;
+extern const struct inode_operations adfs_staged_symlink_iops;
 struct inode *adfs_alloc_inode(struct super_block *sb);
 void adfs_free_inode(struct inode *inode);
 void adfs_evict_inode(struct inode *inode);

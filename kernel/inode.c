@@ -139,7 +139,8 @@ static void adfs_input_init(struct inode *inode)
 		inode->i_fop = &adfs_dir_fops;
 		break;
 	default:
-		inode->i_op = &adfs_symlink_iops;
+		inode->i_op = &adfs_input_symlink_iops;
+		inode->i_blocks = DIV_ROUND_UP_ULL(inode->i_size, SECTOR_SIZE);
 		inode->i_link = ai->target;
 		break;
 	}
@@ -220,7 +221,7 @@ static void adfs_staged_init(struct inode *inode)
 		inode->i_fop = &adfs_dir_fops;
 		break;
 	case S_IFLNK:
-		inode->i_op = &adfs_symlink_iops;
+		inode->i_op = &adfs_staged_symlink_iops;
 		break;
 	default:
 		inode->i_op = &adfs_file_iops;
@@ -306,10 +307,10 @@ int adfs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat 
 	if (!adfs_is_input(inode))
 		return adfs_staged_getattr(idmap, inode, stat, request_mask, flags);
 	if (S_ISDIR(inode->i_mode) && request_mask & (STATX_MODE | STATX_MTIME | STATX_CTIME)) {
-		/* Its mode and time are in its own Directory. */
+		/* Its mode and time are in its own Directory; one that is broken is there all the same. */
 		int err = adfs_load(inode);
 
-		if (err)
+		if (err && err != -EIO && err != -EUCLEAN)
 			return err;
 	}
 	adfs_input_getattr(idmap, inode, stat, request_mask);
@@ -375,8 +376,14 @@ const struct inode_operations adfs_file_iops = {
 	.listxattr = adfs_listxattr,
 };
 
-/* An input's target is found at i_link, without a call. */
-const struct inode_operations adfs_symlink_iops = {
+const struct inode_operations adfs_input_symlink_iops = {
+	.get_link = simple_get_link,
+	.getattr = adfs_getattr,
+	.setattr = adfs_setattr,
+	.listxattr = adfs_listxattr,
+};
+
+const struct inode_operations adfs_staged_symlink_iops = {
 	.get_link = adfs_get_link,
 	.getattr = adfs_getattr,
 	.setattr = adfs_setattr,
