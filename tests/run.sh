@@ -58,6 +58,10 @@ quietly() {
 jobs="$(nproc)"
 python=/usr/bin/python3
 
+# What was compiled before, in whichever checkout, is not compiled again.
+export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache
+export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=5G
+
 # build PRESET [TARGET...]
 build() {
   local preset="$1"

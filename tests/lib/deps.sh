@@ -15,7 +15,7 @@ build_packages="
 test_packages="
   clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev llvm-19
   crun podman containerd conmon uidmap busybox-static
-  attr e2fsprogs fio git jq procps strace util-linux"
+  attr ccache e2fsprogs fio git jq procps strace util-linux"
 # To build the module and kernels, and to boot them. The kernels themselves: tests/kernel/build_kernel.sh.
 kernel_packages="
   bc bison cpio flex gcc-12 kmod libelf-dev make pahole perl rsync sparse xfsprogs xz-utils
