@@ -31,6 +31,7 @@
 #include <linux/refcount.h>
 #include <linux/xattr.h>
 
+#include "compat.h"
 #include "shared/directory_proto.h"
 #include "stats.h"
 #include "uapi/actiondfs.h"
@@ -215,7 +216,8 @@ extern const struct file_operations adfs_dir_fops;
 /* namei.c: what changes names */
 int adfs_create(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode,
 		bool excl);
-int adfs_mkdir(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode);
+adfs_mkdir_result adfs_mkdir(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry,
+			     umode_t mode);
 int adfs_mknod(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode,
 	       dev_t rdev);
 int adfs_symlink(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry,

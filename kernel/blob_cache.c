@@ -18,7 +18,6 @@
 #include <linux/workqueue.h>
 
 #include "actiondfs.h"
-#include "compat.h"
 
 #define ADFS_BLOB_CACHE_BITS 14
 

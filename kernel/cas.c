@@ -14,7 +14,6 @@
 #include <linux/slab.h>
 
 #include "actiondfs.h"
-#include "compat.h"
 
 /* A stale handle of a network filesystem is as good as new after another lookup, or never. */
 #define ADFS_STALE_RETRIES 3

@@ -116,6 +116,15 @@ static inline struct dentry *adfs_lookup_one_unlocked(struct mnt_idmap *idmap,
 #endif
 }
 
+/* What inode_operations.mkdir returns. */
+#ifdef HAVE_IOP_MKDIR_DENTRY
+typedef struct dentry *adfs_mkdir_result;
+#define ADFS_MKDIR_RESULT(err) ERR_PTR(err)
+#else
+typedef int adfs_mkdir_result;
+#define ADFS_MKDIR_RESULT(err) (err)
+#endif
+
 /* The dentry, maybe another one than it was given; the reference goes along. */
 static inline struct dentry *adfs_vfs_mkdir(struct mnt_idmap *idmap, struct inode *dir,
 					    struct dentry *dentry, umode_t mode)

@@ -18,7 +18,6 @@
 #include <linux/splice.h>
 
 #include "actiondfs.h"
-#include "compat.h"
 
 /* What fcntl(F_SETFL) may change on an open file. */
 #define ADFS_SETFL_MASK (O_APPEND | O_NONBLOCK | O_NDELAY | O_DIRECT)

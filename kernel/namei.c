@@ -9,7 +9,6 @@
 #include <linux/namei.h>
 
 #include "actiondfs.h"
-#include "compat.h"
 
 /* Owner and mode of something new. That a directory hands its group down is the stage's doing. */
 static int adfs_init_make(struct mnt_idmap *idmap, struct inode *dir, umode_t mode,
@@ -63,10 +62,12 @@ int adfs_create(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentr
 				adfs_make(idmap, dir, dentry, S_IFREG | (mode & S_IALLUGO), NULL));
 }
 
-int adfs_mkdir(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode)
+adfs_mkdir_result adfs_mkdir(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry,
+			     umode_t mode)
 {
-	return adfs_stat_result(ADFS_SB(dir->i_sb), stage_mkdir,
-				adfs_make(idmap, dir, dentry, S_IFDIR | (mode & S_IALLUGO), NULL));
+	int err = adfs_make(idmap, dir, dentry, S_IFDIR | (mode & S_IALLUGO), NULL);
+
+	return ADFS_MKDIR_RESULT(adfs_stat_result(ADFS_SB(dir->i_sb), stage_mkdir, err));
 }
 
 int adfs_mknod(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode,

@@ -14,7 +14,6 @@
 #include <linux/slab.h>
 
 #include "actiondfs.h"
-#include "compat.h"
 
 static struct mnt_idmap *adfs_stage_idmap(const struct adfs_sb *sbi)
 {
