@@ -97,6 +97,15 @@ Result<Container> Container::Open(pid_t pid) {
   return container;
 }
 
+Result<UniqueFd> Container::OpenUserNamespace() const {
+  ASSIGN_OR_RETURN(UniqueFd fd, OpenAt(AT_FDCWD, ProcPath(init_.pid, "ns/user"), O_RDONLY));
+  pollfd poll_fd = {pidfd_.get(), POLLIN, 0};
+  if (::poll(&poll_fd, 1, 0) != 0) {
+    return MakeError(ESRCH, "container's init, pid " + std::to_string(init_.pid));
+  }
+  return fd;
+}
+
 Result<std::string> Container::ReadIdMap(const char* file) const {
   return ReadFileAt(AT_FDCWD, ProcPath(init_.pid, file), 65536);
 }

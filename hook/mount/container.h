@@ -39,6 +39,7 @@ class Container {
 
   const ProcessIdentity& init() const { return init_; }
   uint64_t mount_namespace_inode() const { return mount_namespace_inode_; }
+  Result<UniqueFd> OpenUserNamespace() const;
   // The user namespace's uid_map or gid_map, as text.
   Result<std::string> ReadIdMap(const char* file) const;
 

@@ -56,23 +56,23 @@ Status FuseClient::Probe() const {
   return {};
 }
 
-Result<DetachedMount> FuseClient::Mount(const FuseMountOptions& options,
-                                        const cas::BlobStore& store, int stage_fd) const {
+Result<DetachedMount> FuseClient::Mount(const TreeRequest& tree, const cas::BlobStore& store,
+                                        int stage_fd) const {
   Request request;
   MountRequest& mount = *request.mutable_mount();
-  mount.set_id(options.id);
-  mount.set_cas_name(options.cas_name);
+  mount.set_id(tree.id);
+  mount.set_cas_name(tree.cas_name);
   mount.set_layout(std::string(cas::ToString(store.layout())));
-  mount.set_root_hash(options.root.hash.data(), options.root.hash.size());
-  mount.set_root_size(options.root.size);
+  mount.set_root_hash(tree.root.hash.data(), tree.root.hash.size());
+  mount.set_root_size(tree.root.size);
   mount.set_has_stage(stage_fd >= 0);
-  mount.set_uid(options.uid);
-  mount.set_gid(options.gid);
-  mount.set_inodes_by_content(options.inodes_by_content);
-  mount.set_no_passthrough(options.no_passthrough);
-  mount.set_many_roots(options.many_roots);
-  mount.set_list_roots(options.list_roots);
-  mount.set_selinux_context(options.selinux_context);
+  mount.set_uid(tree.uid);
+  mount.set_gid(tree.gid);
+  mount.set_inodes_by_content(tree.inodes_by_content);
+  mount.set_no_passthrough(tree.no_passthrough);
+  mount.set_many_roots(tree.many_roots);
+  mount.set_list_roots(tree.list_roots);
+  mount.set_selinux_context(tree.selinux_context);
   std::vector<int> fds = {store.dir_fd()};
   if (stage_fd >= 0) {
     fds.push_back(stage_fd);
@@ -84,11 +84,11 @@ Result<DetachedMount> FuseClient::Mount(const FuseMountOptions& options,
   return DetachedMount(std::move(answer.fds[0]));
 }
 
-Result<FuseStats> FuseClient::Stats(const std::string& id) const {
+Result<Statistics> FuseClient::Stats(const std::string& id) const {
   Request request;
   request.mutable_stats()->set_id(id);
   ASSIGN_OR_RETURN(const Answer answer, Ask(socket_path_, request, {}));
-  FuseStats stats;
+  Statistics stats;
   for (const Counter& counter : answer.reply.stats().counters()) {
     stats.counters.emplace_back(counter.name(), counter.value());
   }
@@ -96,14 +96,19 @@ Result<FuseStats> FuseClient::Stats(const std::string& id) const {
   return stats;
 }
 
-Result<std::vector<FuseMountInfo>> FuseClient::List() const {
+Result<std::vector<TreeMount>> FuseClient::List() const {
   Request request;
   request.mutable_list();
   ASSIGN_OR_RETURN(const Answer answer, Ask(socket_path_, request, {}));
-  std::vector<FuseMountInfo> mounts;
+  std::vector<TreeMount> mounts;
   for (const MountInfo& info : answer.reply.list().mounts()) {
-    mounts.push_back({info.id(), info.root(), info.cas_name(), info.strict(), info.passthrough(),
-                      info.since_unix_seconds()});
+    mounts.push_back({.id = info.id(),
+                      .point = "",
+                      .root = info.root(),
+                      .cas_name = info.cas_name(),
+                      .strict = info.strict(),
+                      .passthrough = info.passthrough(),
+                      .since_unix_seconds = info.since_unix_seconds()});
   }
   return mounts;
 }

@@ -1,17 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hook/mount/host_probe.h"
 
-#include "hook/mount/fuse_client.h"
+#include "hook/mount/mounter.h"
 
 namespace actiondfs::mount {
+namespace {
 
-plan::HostProbe ProbeHost(const std::string& serve_socket) {
-  // This build has neither the kernel nor the hardlink backend: those stay false.
+Status ProbeBackend(oci::Backend backend, const std::string& serve_socket) {
+  ASSIGN_OR_RETURN(const auto mounter, MakeMounter(backend, serve_socket));
+  return mounter->Probe();
+}
+
+}  // namespace
+
+plan::HostProbe ProbeHost(const std::string& serve_socket,
+                          const std::vector<oci::Backend>& candidates) {
   plan::HostProbe probe;
-  const auto answer = FuseClient(serve_socket).Probe();
-  probe.fuse_server = answer.has_value();
-  if (!answer) {
-    probe.fuse_hint = answer.error().ToString();
+  for (const oci::Backend backend : candidates) {
+    const Status works = ProbeBackend(backend, serve_socket);
+    if (works) {
+      probe.working.insert(backend);
+      break;  // connecting to a server that is not needed may start it
+    }
+    probe.hints[backend] = works.error().ToString();
   }
   return probe;
 }

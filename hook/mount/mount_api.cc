@@ -30,6 +30,10 @@ std::unexpected<Error> FsContext::KernelError(const std::string& what) const {
     std::string_view message(line, static_cast<size_t>(n));
     if (message.starts_with("e ")) {
       message.remove_prefix(2);
+      // It begins with the type, which is said already.
+      if (const std::string type = std::string(type_) + ": "; message.starts_with(type)) {
+        message.remove_prefix(type.size());
+      }
       while (message.ends_with('\n')) {
         message.remove_suffix(1);
       }
@@ -39,21 +43,28 @@ std::unexpected<Error> FsContext::KernelError(const std::string& what) const {
   return MakeError(code, std::move(text));
 }
 
-Status FsContext::SetString(const char* key, const std::string& value) {
+Status FsContext::SetString(const char* key, const std::string& value) const {
   if (::fsconfig(fd_.get(), FSCONFIG_SET_STRING, key, value.c_str(), 0) != 0) {
     return KernelError(std::string(key) + "=" + Quoted(value));
   }
   return {};
 }
 
-Status FsContext::SetFlag(const char* key) {
+Status FsContext::SetFlag(const char* key) const {
   if (::fsconfig(fd_.get(), FSCONFIG_SET_FLAG, key, nullptr, 0) != 0) {
     return KernelError(key);
   }
   return {};
 }
 
-Result<DetachedMount> FsContext::Create(unsigned attributes) {
+Status FsContext::SetFd(const char* key, int fd) const {
+  if (::fsconfig(fd_.get(), FSCONFIG_SET_FD, key, nullptr, fd) != 0) {
+    return KernelError(key);
+  }
+  return {};
+}
+
+Result<DetachedMount> FsContext::Create(unsigned attributes) const {
   if (::fsconfig(fd_.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
     return KernelError("create");
   }
@@ -78,6 +89,16 @@ Result<DetachedMount> CloneMount(int dirfd) {
     return ErrnoError("clone mount");
   }
   return DetachedMount(std::move(mount));
+}
+
+Status MapIds(const DetachedMount& mount, int user_namespace_fd) {
+  mount_attr attributes = {};
+  attributes.attr_set = MOUNT_ATTR_IDMAP;
+  attributes.userns_fd = static_cast<uint64_t>(user_namespace_fd);
+  if (::mount_setattr(mount.fd(), "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) != 0) {
+    return ErrnoError("map the ids of the mount");
+  }
+  return {};
 }
 
 Status MakePrivate(int fd) {

@@ -32,10 +32,11 @@ class DetachedMount {
 class FsContext {
  public:
   static Result<FsContext> Open(const char* type);
-  Status SetString(const char* key, const std::string& value);
-  Status SetFlag(const char* key);
+  Status SetString(const char* key, const std::string& value) const;
+  Status SetFlag(const char* key) const;
+  Status SetFd(const char* key, int fd) const;
   // `attributes` are MOUNT_ATTR_* flags.
-  Result<DetachedMount> Create(unsigned attributes);
+  Result<DetachedMount> Create(unsigned attributes) const;
 
  private:
   FsContext(UniqueFd fd, const char* type) : fd_(std::move(fd)), type_(type) {}
@@ -49,6 +50,10 @@ class FsContext {
 Status AttachMount(const DetachedMount& mount, int target_fd);
 // A detached copy of the one mount (not of those below it) that `dirfd` is in the root of.
 Result<DetachedMount> CloneMount(int dirfd);
+// Has the mount show ids as the user namespace of `user_namespace_fd` maps them: what is owned by
+// its 0 in the file system is owned by its root there. EINVAL: the file system cannot, or the mount
+// is attached already.
+Status MapIds(const DetachedMount& mount, int user_namespace_fd);
 // Makes the mount at `fd` private: nothing that happens on it is seen elsewhere, nor the reverse.
 Status MakePrivate(int fd);
 // Whether `fd` is open on the root of a mount (STATX_ATTR_MOUNT_ROOT, Linux >= 5.8).

@@ -35,6 +35,17 @@ Result<UniqueFd> OpenStage(const plan::MountPlan& plan) {
   return OpenAt(AT_FDCWD, path, kOpenDir);
 }
 
+TreeRequest MakeRequest(const plan::MountPlan& plan, const std::string& selinux_context) {
+  TreeRequest request;
+  request.id = plan.container_id;
+  request.cas_name = plan.cas_name;
+  request.root = plan.input_root;
+  request.uid = plan.owner_uid;
+  request.gid = plan.owner_gid;
+  request.selinux_context = selinux_context;
+  return request;
+}
+
 Status BuildOverlay(const plan::MountPlan& plan, const std::string& selinux_context,
                     const DetachedMount& tree, const StateDir& state) {
   RETURN_IF_ERROR(Pin(tree, state, kLowerPin));
@@ -61,7 +72,8 @@ Status MakeStage(const plan::MountPlan& plan) {
   return MkdirAt(dir.get(), name, 0700);
 }
 
-Status BuildWorkspace(const plan::MountPlan& plan, const cas::BlobStore& store, Mounter& mounter,
+Status BuildWorkspace(const plan::MountPlan& plan, const cas::BlobStore& store,
+                      const Mounter& mounter, const Container& container,
                       const std::string& selinux_context, const StateDir& state) {
   UniqueFd stage;
   if (plan.mode == oci::Mode::kStrict) {
@@ -69,9 +81,22 @@ Status BuildWorkspace(const plan::MountPlan& plan, const cas::BlobStore& store, 
   }
   const bool overlay = plan.mode == oci::Mode::kOverlay;
   // A label belongs on the container's own superblock: with an overlay, on that one alone.
-  ASSIGN_OR_RETURN(const DetachedMount tree,
-                   mounter.MountTree(plan, store, stage.get(), overlay ? "" : selinux_context));
+  ASSIGN_OR_RETURN(
+      const DetachedMount tree,
+      mounter.MountTree(MakeRequest(plan, overlay ? "" : selinux_context), store, stage.get()));
+  if (plan.map_ids) {
+    ASSIGN_OR_RETURN(const UniqueFd user_namespace, container.OpenUserNamespace());
+    RETURN_IF_ERROR(MapIds(tree, user_namespace.get()));
+  }
   return overlay ? BuildOverlay(plan, selinux_context, tree, state) : Pin(tree, state, kPin);
+}
+
+Result<Statistics> ReadStatistics(const Lease& lease, const std::string& state_path) {
+  ASSIGN_OR_RETURN(const oci::Backend backend, oci::ParseBackend(lease.backend));
+  ASSIGN_OR_RETURN(const auto mounter, MakeMounter(backend, lease.serve_socket));
+  const bool overlay = lease.mode == oci::ToString(oci::Mode::kOverlay);
+  return mounter->ReadStatistics(lease.container_id,
+                                 state_path + "/" + (overlay ? kLowerPin : kPin));
 }
 
 Status AttachWorkspace(const StateDir& state, const Container& container, const std::string& rootfs,

@@ -29,8 +29,12 @@ Status MakeStage(const plan::MountPlan& plan);
 
 // Mounts the tree, and overlayfs above it where the plan says so, and pins the result in the state
 // directory.
-Status BuildWorkspace(const plan::MountPlan& plan, const cas::BlobStore& store, Mounter& mounter,
+Status BuildWorkspace(const plan::MountPlan& plan, const cas::BlobStore& store,
+                      const Mounter& mounter, const Container& container,
                       const std::string& selinux_context, const StateDir& state);
+
+// What happened on the lease's tree, whose state directory is `state_path`; the backend says it.
+Result<Statistics> ReadStatistics(const Lease& lease, const std::string& state_path);
 
 // Attaches a copy of the pinned mount in the container, at `destination` below `rootfs`. The caller
 // is back in its own mount namespace afterwards. Errors of Container and Target.

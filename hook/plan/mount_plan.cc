@@ -53,66 +53,49 @@ Result<Mode> PlanMode(const oci::Annotations& annotations, const std::optional<A
   return mode.value;
 }
 
-// Empty where the backend works here; else why it does not, and what would help.
-std::string WhyNot(Backend backend, const HostProbe& host, const Config& config) {
-  switch (backend) {
-    case Backend::kKernel:
-      return host.kernel_backend ? ""
-                                 : "the kernel module actiondfs is not loaded, or this build "
-                                   "cannot use it: load it with "
-                                   "`modprobe actiondfs`, or use backend fuse";
-    case Backend::kFuse:
-      if (host.fuse_server) {
-        return "";
-      }
-      return host.fuse_hint.empty()
-                 ? "the FUSE server does not answer at " + Quoted(config.serve_socket) +
-                       ": start it with `systemctl start actiondfs-serve.socket` or "
-                       "`actiondfs serve`"
-                 : host.fuse_hint;
-    case Backend::kHardlink:
-      return host.hardlink_backend ? "" : "this build does not have the hardlink backend";
-    case Backend::kAuto:
-      break;
-  }
-  return "not a backend";
+Choice<Backend> ChooseBackend(const oci::Annotations& annotations, const Config& config) {
+  return annotations.backend
+             ? Choice<Backend>{*annotations.backend, "annotation dev.actiondfs.backend"}
+             : Choice<Backend>{config.defaults.backend, "configuration defaults.backend"};
 }
 
-Result<Backend> FirstThatWorks(const HostProbe& host, const Config& config,
-                               std::string_view source) {
+// Of one that does not work here.
+std::string WhyNot(Backend backend, const HostProbe& host) {
+  const auto hint = host.hints.find(backend);
+  return hint == host.hints.end() ? "it does not work here" : hint->second;
+}
+
+Result<Backend> PlanBackend(const oci::WorkspaceRequest& request, const Config& config,
+                            const HostProbe& host) {
+  const Choice<Backend> choice = ChooseBackend(request.annotations, config);
+  if (!IsAllowed(config, choice.value)) {
+    return MakeError(
+        EINVAL, fmt::format("{}: '{}' is not allowed on this host, expected one of {}",
+                            choice.source, oci::ToString(choice.value), AllowedBackends(config)));
+  }
   std::string reasons;
-  for (const Backend backend : {Backend::kKernel, Backend::kFuse, Backend::kHardlink}) {
-    if (!IsAllowed(config, backend)) {
-      continue;
-    }
-    const std::string reason = WhyNot(backend, host, config);
-    if (reason.empty()) {
+  for (const Backend backend : CandidateBackends(request, config)) {
+    if (host.working.contains(backend)) {
       return backend;
     }
-    reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", oci::ToString(backend), reason);
+    reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", oci::ToString(backend),
+                           WhyNot(backend, host));
   }
-  return MakeError(EOPNOTSUPP,
-                   fmt::format("{}: no backend works on this host ({})", source, reasons));
+  return MakeError(EOPNOTSUPP, choice.value == Backend::kAuto
+                                   ? fmt::format("{}: no backend works on this host ({})",
+                                                 choice.source, reasons)
+                                   : fmt::format("{}: {}", choice.source, reasons));
 }
 
-Result<Backend> PlanBackend(const oci::Annotations& annotations, const Config& config,
-                            const HostProbe& host) {
-  const Choice<Backend> backend =
-      annotations.backend
-          ? Choice<Backend>{*annotations.backend, "annotation dev.actiondfs.backend"}
-          : Choice<Backend>{config.defaults.backend, "configuration defaults.backend"};
-  if (backend.value == Backend::kAuto) {
-    return FirstThatWorks(host, config, backend.source);
-  }
-  const std::string_view name = oci::ToString(backend.value);
-  if (!IsAllowed(config, backend.value)) {
-    return MakeError(EINVAL, fmt::format("{}: '{}' is not allowed on this host, expected one of {}",
-                                         backend.source, name, AllowedBackends(config)));
-  }
-  if (const std::string reason = WhyNot(backend.value, host, config); !reason.empty()) {
-    return MakeError(EOPNOTSUPP, fmt::format("{}: '{}': {}", backend.source, name, reason));
-  }
-  return backend.value;
+// The owner of the tree. The kernel backend has its ids mapped by the mount, so that what is staged
+// belongs on disk to the container's own ids, whichever range of the host's the container was
+// given. Below an overlay that would be of no use: overlayfs cannot map ids, its upper layer has
+// the host's.
+void PlanOwner(const oci::WorkspaceRequest& request, MountPlan& plan) {
+  plan.map_ids =
+      request.has_user_namespace && plan.backend == Backend::kKernel && plan.mode != Mode::kOverlay;
+  plan.owner_uid = plan.map_ids ? request.uid : request.host_uid;
+  plan.owner_gid = plan.map_ids ? request.gid : request.host_gid;
 }
 
 Result<std::string> PlanDestination(const oci::Annotations& annotations, const Config& config) {
@@ -181,6 +164,20 @@ Result<std::string> ChooseCas(const oci::WorkspaceRequest& request, const Config
                           ConfiguredNames(config)));
 }
 
+std::vector<Backend> CandidateBackends(const oci::WorkspaceRequest& request, const Config& config) {
+  const Backend asked = ChooseBackend(request.annotations, config).value;
+  if (asked != Backend::kAuto) {
+    return {asked};
+  }
+  std::vector<Backend> candidates;
+  for (const Backend backend : {Backend::kKernel, Backend::kFuse, Backend::kHardlink}) {
+    if (IsAllowed(config, backend)) {
+      candidates.push_back(backend);
+    }
+  }
+  return candidates;
+}
+
 Result<MountPlan> MakePlan(const oci::WorkspaceRequest& request,
                            const std::optional<ActionFacts>& action, const Config& config,
                            const HostProbe& host) {
@@ -194,12 +191,11 @@ Result<MountPlan> MakePlan(const oci::WorkspaceRequest& request,
   plan.action = annotations.action;
   ASSIGN_OR_RETURN(plan.mode, PlanMode(annotations, action, config));
   ASSIGN_OR_RETURN(plan.destination, PlanDestination(annotations, config));
-  ASSIGN_OR_RETURN(plan.backend, PlanBackend(annotations, config, host));
+  ASSIGN_OR_RETURN(plan.backend, PlanBackend(request, config, host));
   if (request.needs_id_maps) {
     return MakeError(EINVAL, "user namespace: its id maps have to be read before the plan is made");
   }
-  plan.owner_uid = request.host_uid;
-  plan.owner_gid = request.host_gid;
+  PlanOwner(request, plan);
   if (action) {
     plan.working_directory = action->working_directory;
   }

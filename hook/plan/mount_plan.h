@@ -7,8 +7,11 @@
 #define ACTIONDFS_HOOK_PLAN_MOUNT_PLAN_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "hook/base/result.h"
 #include "hook/cas/digest.h"
@@ -19,10 +22,8 @@ namespace actiondfs::plan {
 
 // What this host can do, as far as a plan depends on it (found by mount::ProbeHost).
 struct HostProbe {
-  bool kernel_backend = false;  // actiondfs is in /proc/filesystems, and this build can use it
-  bool fuse_server = false;     // the server's socket answers
-  bool hardlink_backend = false;
-  std::string fuse_hint;  // why not, and how to start it
+  std::set<oci::Backend> working;
+  std::map<oci::Backend, std::string> hints;  // of those that were tried: why not, what would help
 };
 
 // What the CAS says of an Action, where the request names one.
@@ -42,14 +43,22 @@ struct MountPlan {
   oci::Backend backend = oci::Backend::kFuse;  // never kAuto
   std::string destination;                     // inside the container
   std::string working_directory;               // of the Action, below the destination; may be empty
-  uint32_t owner_uid = 0, owner_gid = 0;       // host ids of everything in the tree
-  std::string stage_dir;                       // <stage_root>/<container id>; empty for readonly
-  std::string state_dir;                       // <state_root>/<container id>
+  // Of everything in the tree: host ids; with map_ids those inside the container, and the mount is
+  // to map them by the container's user namespace.
+  uint32_t owner_uid = 0, owner_gid = 0;
+  bool map_ids = false;
+  std::string stage_dir;  // <stage_root>/<container id>; empty for readonly
+  std::string state_dir;  // <state_root>/<container id>
 };
 
 // Names the CAS of a request: needed before the Action can be read. EINVAL: not configured (the
 // message lists the names that are).
 Result<std::string> ChooseCas(const oci::WorkspaceRequest& request, const Config& config);
+
+// The backends that a plan may choose, the best first: what is worth probing. One that is asked for
+// by name stands alone.
+std::vector<oci::Backend> CandidateBackends(const oci::WorkspaceRequest& request,
+                                            const Config& config);
 
 // EINVAL: contradictions, what is not allowed; EOPNOTSUPP: a backend that this build or host lacks.
 // `action` is set iff the request has an Action digest.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A host to test on: a CAS, a FUSE server, a configuration and bundles below one scratch directory.
+"""A host to test on: a CAS, a backend, a configuration and bundles below one scratch directory.
 
 Each runtime is an object with `run(bundle) -> Run`; they differ only in how they are started. Standard library only.
 """
@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 ACTIONDFS = os.environ.get("ACTIONDFS", "actiondfs")
 HOOK = os.environ.get("ACTIONDFS_HOOK", "actiondfs-hook")
 BUSYBOX = "/bin/busybox"
+# What the containers of the tests get where they do not say: fuse or kernel.
+BACKEND = os.environ.get("ACTIONDFS_BACKEND", "fuse")
 SKIP = 77
 RUN_TIMEOUT = 120  # seconds, of one container
 
@@ -83,6 +85,7 @@ class Host:
             "stage_root": self.stage_root,
             "state_root": self.state_root,
             "serve_socket": self.socket,
+            "defaults": {"backend": BACKEND},
             "records": {"path": self.records, "prometheus_textfile": self.path("actiondfs.prom")},
         }
         os.mkdir(self.cas)
@@ -98,9 +101,11 @@ class Host:
             json.dump(self.config, file)
         os.chmod(self.config_path, mode)
 
-    # The FUSE server.
+    # The FUSE server. The other backends have none.
 
     def start_server(self, *options):
+        if BACKEND != "fuse":
+            return
         log = open(self.path("serve.log"), "ab")  # pylint: disable=consider-using-with
         self.server = subprocess.Popen(  # pylint: disable=consider-using-with
             [ACTIONDFS, "serve", "--foreground", "--socket", self.socket, *options],
@@ -120,6 +125,8 @@ class Host:
             self.server = None
 
     def server_log(self):
+        if not os.path.exists(self.path("serve.log")):
+            return ""
         with open(self.path("serve.log"), encoding="utf-8", errors="replace") as file:
             return file.read()
 
@@ -220,7 +227,7 @@ class Host:
     # What is left.
 
     def leftovers(self):
-        """What a container that has ended must not leave: mounts, stages, leases, FUSE mounts."""
+        """What a container that has ended must not leave: mounts, stages, leases, mounts of a tree."""
         left = []
         with open("/proc/self/mountinfo", encoding="utf-8") as file:
             for line in file:
@@ -232,7 +239,7 @@ class Host:
                 left += [os.path.join(directory, name) for name in os.listdir(directory)
                          if name != os.path.basename(self.socket)]
         rows = json.loads(self.actiondfs("ps", "--json", "--config", self.config_path).out)
-        left += ["FUSE mount " + row["id"] for row in rows]
+        left += [f"{row['backend']} mount {row['id']}" for row in rows]
         return left
 
     def check_clean(self):
@@ -253,6 +260,17 @@ class Host:
             return json.loads(file.read().splitlines()[-1])
 
 
+def has_kernel_module():
+    with open("/proc/filesystems", encoding="utf-8") as file:
+        return "\tactiondfs\n" in file.read()
+
+
 def missing(*programs):
-    """The first of `programs` that this host lacks, or None."""
+    """What this host lacks: root, the backend or the first of `programs`; or None."""
+    if os.geteuid() != 0:
+        return "root"
+    if BACKEND == "fuse" and not os.path.exists("/dev/fuse"):
+        return "/dev/fuse"
+    if BACKEND == "kernel" and not has_kernel_module():
+        return "the kernel module actiondfs"
     return next((name for name in programs if shutil.which(name) is None), None)

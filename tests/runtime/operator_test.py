@@ -7,7 +7,7 @@ import os
 import sys
 import unittest
 
-from host import ACTIONDFS, SKIP, Bundle, Host, call
+from host import ACTIONDFS, BACKEND, SKIP, Bundle, Host, call, missing
 
 
 class OperatorTest(unittest.TestCase):
@@ -36,8 +36,8 @@ class OperatorTest(unittest.TestCase):
         self.assertEqual(done.code, 0, done.err)
         plan = json.loads(done.out)
         self.assertEqual((plan["input_root"], plan["mode"], plan["backend"], plan["destination"]),
-                         (self.root, "overlay", "fuse", "/workspace"))
-        self.assertEqual((plan["owner_uid"], plan["owner_gid"]), (101000, 101000))
+                         (self.root, "overlay", BACKEND, "/workspace"))
+        self.assertEqual((plan["owner_uid"], plan["owner_gid"], plan["map_ids"]), (101000, 101000, False))
         self.assertFalse(os.path.exists(self.host.stage_root))
         self.assertFalse(os.path.exists(self.host.state_root))
 
@@ -55,7 +55,14 @@ class OperatorTest(unittest.TestCase):
         levels = self.levels(done)
         self.assertEqual(levels["configuration"], "ok")
         self.assertEqual(levels["cas.default"], "ok")
-        self.assertEqual(levels["fuse server"], "ok")
+        self.assertEqual(levels["fuse server" if BACKEND == "fuse" else "kernel module"], "ok")
+
+    def test_plan_maps_the_ids_of_a_user_namespace_by_the_kernels_mount(self):
+        done = self.ask("plan", "--json", input=self.state(input_root=self.root))
+        self.assertEqual(done.code, 0, done.err)
+        plan = json.loads(done.out)
+        expected = (1000, 1000, True) if BACKEND == "kernel" else (101000, 101000, False)
+        self.assertEqual((plan["owner_uid"], plan["owner_gid"], plan["map_ids"]), expected)
 
     def test_doctor_finds_each_fault(self):
         self.host.stop_server()
@@ -77,11 +84,11 @@ class OperatorTest(unittest.TestCase):
         mountpoint = self.host.path("mnt")
         os.mkdir(mountpoint)
         self.host.actiondfs("mount", self.root, mountpoint, "--cas", self.host.cas, "--mode", "readonly",
-                            "--socket", self.host.socket)
+                            "--backend", BACKEND, "--socket", self.host.socket)
         os.listdir(mountpoint)
         rows = json.loads(self.ask("ps", "--json").out)
-        self.assertEqual([(row["state"], row["mode"], row["input_root"]) for row in rows],
-                         [("mount", "readonly", self.root)])
+        self.assertEqual([(row["state"], row["mode"], row["backend"], row["input_root"]) for row in rows],
+                         [("mount", "readonly", BACKEND, self.root)])
         self.assertIn("DESTINATION", self.ask("ps").out)
         self.assertEqual(json.loads(self.ask("stats", "--json").out)["mounts"], 1)
         self.assertIn(f'actiondfs_mounts{{id="{rows[0]["id"]}"}} 1',
@@ -96,7 +103,8 @@ class OperatorTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if os.geteuid() != 0 or not os.path.exists("/dev/fuse") or not os.path.exists("/bin/busybox"):
-        print("SKIP: needs root, /dev/fuse and busybox")
+    lacking = missing("/bin/busybox")
+    if lacking:
+        print("SKIP: needs " + lacking)
         sys.exit(SKIP)
     unittest.main(verbosity=2)

@@ -42,10 +42,10 @@ Result<int> Run(const Options& options) {
   ASSIGN_OR_RETURN(const mount::StateRoot root, mount::StateRoot::Prepare(config.state_root));
   bool ok = Show(apps::ReapDead(root, std::numeric_limits<size_t>::max()), "workspace", options);
   if (!config.stage_root.empty()) {
-    ASSIGN_OR_RETURN(const auto mounts, ListFuseMounts(config));
+    ASSIGN_OR_RETURN(const auto mounts, ListMounts(config));
     std::set<std::string> mounted;
-    for (const mount::FuseMountInfo& info : mounts) {
-      mounted.insert(info.id);
+    for (const LiveMount& live : mounts) {
+      mounted.insert(live.tree.id);
     }
     ok &= Show(apps::ReapOrphanedStages(root, config.stage_root, mounted), "stage", options);
   }

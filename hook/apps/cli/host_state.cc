@@ -5,8 +5,10 @@
 #include <cerrno>
 #include <utility>
 
+#include "hook/apps/cli/mount_names.h"
 #include "hook/apps/common/config_file.h"
 #include "hook/base/text.h"
+#include "hook/mount/mounter.h"
 
 namespace actiondfs::cli {
 
@@ -53,12 +55,25 @@ std::vector<mount::Lease> ReadLeases(const mount::StateRoot& root,
   return leases;
 }
 
-Result<std::vector<mount::FuseMountInfo>> ListFuseMounts(const plan::Config& config) {
-  auto mounts = mount::FuseClient(config.serve_socket).List();
-  if (!mounts && (mounts.error().code() == ENOENT || mounts.error().code() == ECONNREFUSED)) {
-    return std::vector<mount::FuseMountInfo>{};
+Result<std::vector<LiveMount>> ListMounts(const plan::Config& config) {
+  const std::string pins = RealPath(config.state_root).value_or(config.state_root) + "/";
+  std::vector<LiveMount> mounts;
+  for (const oci::Backend backend : mount::kBuiltBackends) {
+    ASSIGN_OR_RETURN(const auto mounter, mount::MakeMounter(backend, config.serve_socket));
+    ASSIGN_OR_RETURN(std::vector<mount::TreeMount> trees, mounter->List());
+    for (mount::TreeMount& tree : trees) {
+      if (tree.point.starts_with(pins)) {
+        tree.id = Split(tree.point.substr(pins.size()), '/').front();
+      }
+      mounts.push_back({backend, std::move(tree)});
+    }
   }
   return mounts;
+}
+
+Result<mount::Statistics> ReadStatistics(const LiveMount& live, const plan::Config& config) {
+  ASSIGN_OR_RETURN(const auto mounter, mount::MakeMounter(live.backend, config.serve_socket));
+  return mounter->ReadStatistics(live.tree.id, live.tree.point);
 }
 
 }  // namespace actiondfs::cli

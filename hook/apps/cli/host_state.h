@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What ps, stats and gc look at: the configuration, the leases and the FUSE server's mounts of this
-// host. Single-threaded.
+// What ps, stats and gc look at: the configuration, the leases and the mounts of this host.
+// Single-threaded.
 #ifndef ACTIONDFS_HOOK_APPS_CLI_HOST_STATE_H_
 #define ACTIONDFS_HOOK_APPS_CLI_HOST_STATE_H_
 
@@ -10,9 +10,10 @@
 #include <vector>
 
 #include "hook/base/result.h"
-#include "hook/mount/fuse_client.h"
 #include "hook/mount/lease.h"
 #include "hook/mount/state_dir.h"
+#include "hook/mount/tree_mount.h"
+#include "hook/oci/workspace_request.h"
 #include "hook/plan/config.h"
 
 namespace CLI {
@@ -35,8 +36,15 @@ Result<std::optional<mount::StateRoot>> OpenState(const plan::Config& config);
 std::vector<mount::Lease> ReadLeases(const mount::StateRoot& root,
                                      std::vector<std::string>& errors);
 
-// The server's mounts; none where no server runs.
-Result<std::vector<mount::FuseMountInfo>> ListFuseMounts(const plan::Config& config);
+struct LiveMount {
+  oci::Backend backend = oci::Backend::kFuse;
+  mount::TreeMount tree;  // its id is the container's where it is a workspace
+};
+
+// What every backend has mounted.
+Result<std::vector<LiveMount>> ListMounts(const plan::Config& config);
+// ENOENT: it ended while we looked.
+Result<mount::Statistics> ReadStatistics(const LiveMount& live, const plan::Config& config);
 
 }  // namespace actiondfs::cli
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// actiondfs mount: a tree at a mount point of this host, by the FUSE server (one of its own where
-// none runs).
+// actiondfs mount: a tree at a mount point of this host, by the kernel module or by the FUSE server
+// (one of its own where none runs).
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -24,6 +24,7 @@
 #include "hook/base/files.h"
 #include "hook/base/text.h"
 #include "hook/mount/fuse_client.h"
+#include "hook/mount/kernel_mounter.h"
 #include "hook/mount/overlay.h"
 
 namespace actiondfs::cli {
@@ -38,7 +39,7 @@ struct Options {
 
   // From the above.
   std::string mountpoint;
-  mount::FuseMountOptions fuse;
+  mount::TreeRequest tree;
 };
 
 [[noreturn]] void Usage(const char* name, const std::string& message) {
@@ -58,15 +59,19 @@ void ParseMountOption(Options& options, const std::string& text) {
   const std::string key = text.substr(0, equals);
   const std::string value = equals == std::string::npos ? "" : text.substr(equals + 1);
   if (key == "uid") {
-    options.fuse.uid = ParseId(key, value);
+    options.tree.uid = ParseId(key, value);
   } else if (key == "gid") {
-    options.fuse.gid = ParseId(key, value);
+    options.tree.gid = ParseId(key, value);
   } else if (key == "inodes" && (value == "path" || value == "content")) {
-    options.fuse.inodes_by_content = value == "content";
+    options.tree.inodes_by_content = value == "content";
+  } else if (key == "verify" && (value == "dirs" || value == "none")) {
+    options.tree.verify_directories = value == "dirs";
   } else if (key == "context" && !value.empty()) {
-    options.fuse.selinux_context = value;
+    options.tree.selinux_context = value;
   } else {
-    Usage("-o", Quoted(text) + ": expected uid=, gid=, inodes=path, inodes=content or context=");
+    Usage("-o", Quoted(text) +
+                    ": expected uid=, gid=, inodes=path, inodes=content, verify=dirs, verify=none "
+                    "or context=");
   }
 }
 
@@ -81,15 +86,15 @@ void ParseArguments(Options& options) {
     if (!digest) {
       Usage("DIGEST", digest.error().what());
     }
-    options.fuse.root = *digest;
+    options.tree.root = *digest;
   }
 }
 
 // What contradicts itself is a usage error, by exception, as CLI11 wants it.
 void Complete(Options& options) {
   ParseArguments(options);
-  options.fuse.uid = ::geteuid();
-  options.fuse.gid = ::getegid();
+  options.tree.uid = ::geteuid();
+  options.tree.gid = ::getegid();
   for (const std::string& list : options.mount_options) {
     for (const std::string& text : Split(list, ',')) {
       ParseMountOption(options, text);
@@ -104,6 +109,9 @@ void Complete(Options& options) {
   if (options.list_roots && !options.roots) {
     Usage("--list-roots", "only with --roots");
   }
+  if (options.backend == "kernel" && (options.roots || options.no_passthrough)) {
+    Usage("--backend", "--roots and --no-passthrough are of the FUSE backend");
+  }
   if (options.mode != "readonly" && options.stage.empty()) {
     Usage("--stage", "mode " + options.mode +
                          " needs a directory for what is written (or choose --mode readonly)");
@@ -111,37 +119,38 @@ void Complete(Options& options) {
   if (options.mode == "readonly" && !options.stage.empty()) {
     Usage("--stage", "nothing is written in mode readonly");
   }
-  options.fuse.many_roots = options.roots;
-  options.fuse.list_roots = options.list_roots;
-  options.fuse.no_passthrough = options.no_passthrough;
-  options.fuse.cas_name = options.cas.cas;
-  options.fuse.id = fmt::format("cli-{}-{}", ::time(nullptr), ::getpid());
+  options.tree.many_roots = options.roots;
+  options.tree.list_roots = options.list_roots;
+  options.tree.no_passthrough = options.no_passthrough;
+  options.tree.cas_name = options.cas.cas;
+  options.tree.id = fmt::format("cli-{}-{}", ::time(nullptr), ::getpid());
 }
 
-Status MountPlain(const Options& options, const mount::FuseClient& client,
+Status MountPlain(const Options& options, const mount::Mounter& mounter,
                   const cas::BlobStore& store, int target) {
   UniqueFd stage;
   if (options.mode == "strict") {
     ASSIGN_OR_RETURN(stage, OpenAt(AT_FDCWD, options.stage, O_RDONLY | O_DIRECTORY));
   }
-  ASSIGN_OR_RETURN(const mount::DetachedMount tree, client.Mount(options.fuse, store, stage.get()));
+  ASSIGN_OR_RETURN(const mount::DetachedMount tree,
+                   mounter.MountTree(options.tree, store, stage.get()));
   return mount::AttachMount(tree, target);
 }
 
-Status MountOverlay(const Options& options, const mount::FuseClient& client,
+Status MountOverlay(const Options& options, const mount::Mounter& mounter,
                     const cas::BlobStore& store, int target) {
   // overlayfs takes its layers by path, so the tree below has a place in the stage.
   ASSIGN_OR_RETURN(const std::string stage, RealPath(options.stage));
   const std::string lower = stage + "/" + kLowerName;
   RETURN_IF_ERROR(MkdirAt(AT_FDCWD, lower, 0700, /*exist_ok=*/true));
   ASSIGN_OR_RETURN(const UniqueFd place, OpenAt(AT_FDCWD, lower, O_PATH | O_DIRECTORY));
-  ASSIGN_OR_RETURN(const mount::DetachedMount tree, client.Mount(options.fuse, store, -1));
+  ASSIGN_OR_RETURN(const mount::DetachedMount tree, mounter.MountTree(options.tree, store, -1));
   RETURN_IF_ERROR(mount::AttachMount(tree, place.get()));
   auto overlay = mount::MakeOverlay({.lower = lower,
                                      .stage_dir = stage,
-                                     .uid = options.fuse.uid,
-                                     .gid = options.fuse.gid,
-                                     .selinux_context = options.fuse.selinux_context});
+                                     .uid = options.tree.uid,
+                                     .gid = options.tree.gid,
+                                     .selinux_context = options.tree.selinux_context});
   Status done = overlay ? mount::AttachMount(*overlay, target)
                         : Status(std::unexpected(std::move(overlay).error()));
   if (!done) {
@@ -150,31 +159,48 @@ Status MountOverlay(const Options& options, const mount::FuseClient& client,
   return done;
 }
 
-Status Mount(const Options& options) {
-  if (options.backend == "kernel" || options.backend == "hardlink") {
-    return MakeError(EOPNOTSUPP, "this build does not have the " + options.backend + " backend");
+oci::Backend ChooseBackend(const Options& options) {
+  if (options.backend != "auto") {
+    return oci::ParseBackend(options.backend).value();  // CLI11 has checked it
   }
+  const bool only_fuse = options.roots || options.no_passthrough;
+  return !only_fuse && mount::KernelMounter().Probe() ? oci::Backend::kKernel : oci::Backend::kFuse;
+}
+
+// A server of its own where none listens at --socket.
+Result<std::optional<PrivateServer>> StartMissingServer(const Options& options) {
+  const auto running = mount::FuseClient(options.socket).Probe();
+  if (running) {
+    return std::nullopt;
+  }
+  if (running.error().code() != ENOENT && running.error().code() != ECONNREFUSED) {
+    return std::unexpected(running.error());
+  }
+  ASSIGN_OR_RETURN(PrivateServer server, PrivateServer::Start(!options.no_passthrough));
+  fmt::print(stderr, "actiondfs: no server at {}: this mount has one of its own\n",
+             Quoted(options.socket));
+  return server;
+}
+
+Status Mount(const Options& options) {
   ASSIGN_OR_RETURN(const UniqueFd target,
                    OpenAt(AT_FDCWD, options.mountpoint, O_PATH | O_DIRECTORY));
   ASSIGN_OR_RETURN(const cas::BlobStore store, OpenCas(options.cas));
   if (!options.stage.empty()) {
     RETURN_IF_ERROR(MakeDirectories(options.stage, 0700));
   }
-  std::string socket = options.socket;
+  const oci::Backend backend = ChooseBackend(options);
   std::optional<PrivateServer> own;
-  if (const auto running = mount::FuseClient(socket).Probe(); !running) {
-    if (running.error().code() != ENOENT && running.error().code() != ECONNREFUSED) {
-      return running;
+  if (backend == oci::Backend::kFuse) {
+    ASSIGN_OR_RETURN(auto server, StartMissingServer(options));
+    if (server) {
+      own.emplace(std::move(*server));
     }
-    ASSIGN_OR_RETURN(PrivateServer server, PrivateServer::Start(!options.no_passthrough));
-    own.emplace(std::move(server));
-    socket = own->socket_path();
-    fmt::print(stderr, "actiondfs: no server at {}: this mount has one of its own\n",
-               Quoted(options.socket));
   }
-  const mount::FuseClient client(socket);
-  return options.mode == "overlay" ? MountOverlay(options, client, store, target.get())
-                                   : MountPlain(options, client, store, target.get());
+  ASSIGN_OR_RETURN(const auto mounter,
+                   mount::MakeMounter(backend, own ? own->socket_path() : options.socket));
+  return options.mode == "overlay" ? MountOverlay(options, *mounter, store, target.get())
+                                   : MountPlain(options, *mounter, store, target.get());
 }
 
 }  // namespace
@@ -195,15 +221,18 @@ void RegisterMount(CLI::App& app, Outcome& outcome) {
           "inputs can be changed, in the stage")
       ->check(CLI::IsMember({"strict", "readonly", "overlay"}))
       ->type_name("MODE");
-  command.add_option("--backend", options->backend, "auto, fuse, kernel or hardlink")
-      ->check(CLI::IsMember({"auto", "fuse", "kernel", "hardlink"}))
+  command
+      .add_option("--backend", options->backend,
+                  "auto (the kernel module if it is loaded, else fuse), kernel, fuse or hardlink")
+      ->check(CLI::IsMember({"auto", "kernel", "fuse", "hardlink"}))
       ->type_name("BACKEND");
   command
       .add_option("--stage", options->stage, "Where what is written goes; made if it is not there")
       ->type_name("DIR");
   command
       .add_option("-o", options->mount_options,
-                  "uid=N,gid=N (owner of the inputs), inodes=path|content, context=TEXT")
+                  "uid=N,gid=N (owner of the inputs), inodes=path|content, verify=dirs|none, "
+                  "context=TEXT")
       ->type_name("OPTIONS")
       ->allow_extra_args(false);
   command.add_flag("--roots", options->roots,

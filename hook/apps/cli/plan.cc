@@ -69,8 +69,9 @@ Result<plan::MountPlan> MakePlan(const oci::ContainerState& state, const plan::C
   if (request.annotations.action) {
     ASSIGN_OR_RETURN(action, apps::ReadActionFacts(*store, *request.annotations.action));
   }
-  ASSIGN_OR_RETURN(plan::MountPlan plan,
-                   plan::MakePlan(request, action, config, mount::ProbeHost(config.serve_socket)));
+  const plan::HostProbe host =
+      mount::ProbeHost(config.serve_socket, plan::CandidateBackends(request, config));
+  ASSIGN_OR_RETURN(plan::MountPlan plan, plan::MakePlan(request, action, config, host));
   RETURN_IF_ERROR(apps::CheckInputRoot(*store, plan));
   return plan;
 }
@@ -88,6 +89,7 @@ nlohmann::ordered_json ToJson(const plan::MountPlan& plan) {
           {"working_directory", plan.working_directory},
           {"owner_uid", plan.owner_uid},
           {"owner_gid", plan.owner_gid},
+          {"map_ids", plan.map_ids},
           {"stage_dir", plan.stage_dir},
           {"state_dir", plan.state_dir}};
 }

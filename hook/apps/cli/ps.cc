@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// actiondfs ps: the workspaces of this host, from their leases, and the server's other mounts.
+// actiondfs ps: the workspaces of this host, from their leases, and other mounts of ours.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -52,11 +52,17 @@ Result<std::vector<Row>> Collect(const plan::Config& config, std::vector<std::st
                                 started > 0 ? now - started : 0,
                                 lease.init.pid};
   }
-  ASSIGN_OR_RETURN(const auto mounts, ListFuseMounts(config));
-  for (const mount::FuseMountInfo& info : mounts) {
-    if (!rows.contains(info.id)) {
-      rows[info.id] = {info.id,   "mount", info.strict ? "strict" : "readonly", "fuse",
-                       info.root, "",      now - info.since_unix_seconds,       0};
+  ASSIGN_OR_RETURN(const auto mounts, ListMounts(config));
+  for (const auto& [backend, tree] : mounts) {
+    if (!rows.contains(tree.id)) {
+      rows[tree.id] = {tree.id,
+                       "mount",
+                       tree.strict ? "strict" : "readonly",
+                       std::string(oci::ToString(backend)),
+                       tree.root,
+                       "",
+                       tree.since_unix_seconds > 0 ? now - tree.since_unix_seconds : 0,
+                       0};
     }
   }
   std::vector<Row> list;

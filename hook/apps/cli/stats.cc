@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <fstream>
@@ -16,8 +17,8 @@
 #include "actiondfs/run_record.pb.h"
 #include "hook/apps/cli/command.h"
 #include "hook/apps/cli/host_state.h"
+#include "hook/apps/cli/mount_names.h"
 #include "hook/base/text.h"
-#include "hook/mount/fuse_client.h"
 #include "hook/record/record.h"
 
 namespace actiondfs::cli {
@@ -28,14 +29,13 @@ struct Options {
   bool json = false, prometheus = false;
 };
 
-// In the order of kernel/uapi/actiondfs_stats.h.
-using Counters = std::vector<std::pair<std::string, uint64_t>>;
+using mount::Counters;
 
 Result<Counters> SumOfAll(const plan::Config& config) {
-  ASSIGN_OR_RETURN(const auto mounts, ListFuseMounts(config));
+  ASSIGN_OR_RETURN(const auto mounts, ListMounts(config));
   Counters sum;
-  for (const mount::FuseMountInfo& info : mounts) {
-    const auto stats = mount::FuseClient(config.serve_socket).Stats(info.id);
+  for (const LiveMount& live : mounts) {
+    const auto stats = ReadStatistics(live, config);
     if (!stats) {
       continue;  // it ended while we looked
     }
@@ -96,14 +96,27 @@ void Print(const Counters& counters, const Options& options) {
   }
 }
 
+// A live mount by its id, which may be the path of a mount point.
+Result<Counters> LiveCountersOf(const plan::Config& config, const std::string& id) {
+  const std::string name = id.starts_with('/') ? RealPath(id).value_or(id) : id;
+  ASSIGN_OR_RETURN(const auto mounts, ListMounts(config));
+  for (const LiveMount& live : mounts) {
+    if (live.tree.id == name) {
+      ASSIGN_OR_RETURN(mount::Statistics stats, ReadStatistics(live, config));
+      return std::move(stats.counters);
+    }
+  }
+  return MakeError(ENOENT, "no mount");
+}
+
 Result<Counters> CountersOf(const plan::Config& config, const std::string& id) {
-  auto stats = mount::FuseClient(config.serve_socket).Stats(id);
-  if (stats) {
-    return std::move(stats->counters);
+  auto live = LiveCountersOf(config, id);
+  if (live) {
+    return live;
   }
   const auto record = FindRecord(config, id);
   if (!record) {
-    return Wrap(std::move(stats).error(), Quoted(id) + " is neither mounted nor in the records");
+    return Wrap(std::move(live).error(), Quoted(id) + " is neither mounted nor in the records");
   }
   Counters counters(record->counters().begin(), record->counters().end());
   std::ranges::sort(counters);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // actiondfs umount: takes away what `actiondfs mount` made, and nothing else.
-#include <fcntl.h>
 #include <sys/mount.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
@@ -16,65 +16,27 @@
 
 #include "hook/apps/cli/command.h"
 #include "hook/apps/cli/mount_names.h"
-#include "hook/base/files.h"
 #include "hook/base/text.h"
+#include "hook/mount/mount_table.h"
+#include "kernel/uapi/actiondfs.h"
 
 namespace actiondfs::cli {
 namespace {
-
-constexpr size_t kMaxMountInfo = size_t{64} << 20;
 
 struct FreeText {
   void operator()(char* text) const { std::free(text); }
 };
 
-// proc(5): space, tab, newline and backslash are octal there.
-std::string Unescape(std::string_view text) {
-  std::string plain;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 3 < text.size()) {
-      plain += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 +
-                                 (text[i + 3] - '0'));
-      i += 3;
-    } else {
-      plain += text[i];
-    }
-  }
-  return plain;
-}
-
-struct MountLine {
-  std::string point, type, source;
-  std::vector<std::string> super_options;
-};
-
-// "36 35 98:0 /root /point options [tags...] - type source super"
-std::optional<MountLine> ParseMountLine(const std::string& line) {
-  const size_t separator = line.find(" - ");
-  if (separator == std::string::npos) {
-    return std::nullopt;
-  }
-  const auto before = Split(line.substr(0, separator), ' ');
-  const auto after = Split(line.substr(separator + 3), ' ');
-  if (before.size() < 5 || after.size() < 3) {
-    return std::nullopt;
-  }
-  return MountLine{Unescape(before[4]), after[0], Unescape(after[1]),
-                   Split(Unescape(after[2]), ',')};
-}
-
 // The topmost mount at exactly `path`.
-Result<std::optional<MountLine>> FindMount(const std::string& path) {
-  ASSIGN_OR_RETURN(const std::string all,
-                   ReadFileAt(AT_FDCWD, "/proc/self/mountinfo", kMaxMountInfo));
-  std::optional<MountLine> found;
-  for (const std::string& line : Split(all, '\n')) {
-    auto mount = ParseMountLine(line);
-    if (mount && mount->point == path) {
-      found = std::move(mount);
-    }
-  }
-  return found;
+Result<std::optional<mount::MountEntry>> FindMount(const std::string& path) {
+  ASSIGN_OR_RETURN(std::vector<mount::MountEntry> table, mount::ReadMountTable());
+  const auto found =
+      std::ranges::find(table.rbegin(), table.rend(), path, &mount::MountEntry::point);
+  return found == table.rend() ? std::nullopt : std::optional(std::move(*found));
+}
+
+bool IsTree(const mount::MountEntry& entry) {
+  return entry.type == kFuseType || entry.type == ACTIONDFS_FS_TYPE;
 }
 
 Status Detach(const std::string& path) {
@@ -89,25 +51,19 @@ Status Detach(const std::string& path) {
 }
 
 // The tree below an overlay of ours: the sibling of its upper directory.
-std::string LowerOf(const MountLine& overlay) {
-  constexpr std::string_view kKey = "upperdir=";
-  for (const std::string& option : overlay.super_options) {
-    if (option.starts_with(kKey)) {
-      const std::string upper = option.substr(kKey.size());
-      return upper.substr(0, upper.rfind('/') + 1) + kLowerName;
-    }
-  }
-  return "";
+std::string LowerOf(const mount::MountEntry& overlay) {
+  const std::string_view upper = overlay.SuperOption("upperdir");
+  return std::string(upper.substr(0, upper.rfind('/') + 1)) + kLowerName;
 }
 
 Status Umount(const std::string& argument) {
   ASSIGN_OR_RETURN(const std::string path, RealPath(argument));
-  ASSIGN_OR_RETURN(const std::optional<MountLine> found, FindMount(path));
+  ASSIGN_OR_RETURN(const std::optional<mount::MountEntry> found, FindMount(path));
   if (!found) {
     return MakeError(EINVAL, Quoted(path) + " is no mount point");
   }
   const bool overlay = found->type == kOverlayType && found->source == kSource;
-  if (!overlay && found->type != kFuseType) {
+  if (!overlay && !IsTree(*found)) {
     return MakeError(
         EINVAL, Quoted(path) + " is a mount of type " + Quoted(found->type) + ", not of actiondfs");
   }
@@ -116,8 +72,8 @@ Status Umount(const std::string& argument) {
     return {};
   }
   const std::string lower = LowerOf(*found);
-  ASSIGN_OR_RETURN(const std::optional<MountLine> below, FindMount(lower));
-  if (below && below->type == kFuseType) {
+  ASSIGN_OR_RETURN(const std::optional<mount::MountEntry> below, FindMount(lower));
+  if (below && IsTree(*below)) {
     RETURN_IF_ERROR(Detach(lower));
   }
   return {};

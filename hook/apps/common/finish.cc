@@ -16,7 +16,6 @@
 #include "hook/base/dir_stream.h"
 #include "hook/base/files.h"
 #include "hook/base/text.h"
-#include "hook/mount/fuse_client.h"
 #include "hook/mount/overlay.h"
 #include "hook/mount/workspace.h"
 #include "hook/oci/workspace_request.h"
@@ -28,8 +27,8 @@ namespace {
 
 constexpr int kOpenDir = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
 
-void ReadStatistics(const mount::Lease& lease, RunRecord& record) {
-  const auto stats = mount::FuseClient(lease.serve_socket).Stats(lease.container_id);
+void RecordStatistics(const mount::Lease& lease, const std::string& state_path, RunRecord& record) {
+  const auto stats = mount::ReadStatistics(lease, state_path);
   if (!stats) {
     record.set_counters_error(stats.error().ToString());
     return;
@@ -175,7 +174,7 @@ Status FinishWorkspace(mount::StateDir& state, std::string_view exit) {
   StepTimer timer;
   FirstError error;
   RunRecord record = BeginRecord(*lease, exit);
-  ReadStatistics(*lease, record);
+  RecordStatistics(*lease, state.path(), record);
   error.Note(SummarizeStage(*lease, record));
   timer.Done("poststop.statistics");
   const Status released = mount::ReleaseWorkspace(state);

@@ -37,8 +37,8 @@ struct ReapResult {
 // At most `limit` leases are looked at, beginning at a place that moves on with every call.
 ReapResult ReapDead(const mount::StateRoot& root, size_t limit);
 
-// Removes stage directories below `stage_root` that no workspace of `root`, no mount of the server
-// (`mounted`: its ids) and no keep_stage owns: what a reboot, which empties the state directory,
+// Removes stage directories below `stage_root` that no workspace of `root`, no mount
+// (`mounted`: ids) and no keep_stage owns: what a reboot, which empties the state directory,
 // has left.
 ReapResult ReapOrphanedStages(const mount::StateRoot& root, const std::string& stage_root,
                               const std::set<std::string>& mounted);

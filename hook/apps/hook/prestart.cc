@@ -75,7 +75,8 @@ Result<Decision> Decide(const std::string& config_path, const oci::ContainerStat
   if (request.annotations.action) {
     ASSIGN_OR_RETURN(action, apps::ReadActionFacts(*store, *request.annotations.action));
   }
-  const plan::HostProbe host = mount::ProbeHost(config.serve_socket);
+  const plan::HostProbe host =
+      mount::ProbeHost(config.serve_socket, plan::CandidateBackends(request, config));
   ASSIGN_OR_RETURN(plan::MountPlan plan, plan::MakePlan(request, action, config, host));
   // A bad digest fails here, before anything was done.
   if (auto checked = apps::CheckInputRoot(*store, plan); !checked) {
@@ -114,8 +115,8 @@ Status Make(const Decision& decision, const mount::StateDir& state, mount::Lease
                    mount::MakeMounter(plan.backend, decision.config.serve_socket));
   RETURN_IF_ERROR(mount::MakeStage(plan));
   timer.Done("prestart.stage");
-  RETURN_IF_ERROR(
-      mount::BuildWorkspace(plan, decision.store, *mounter, request.mount_label, state));
+  RETURN_IF_ERROR(mount::BuildWorkspace(plan, decision.store, *mounter, decision.container,
+                                        request.mount_label, state));
   timer.Done("prestart.mount");
   RETURN_IF_ERROR(mount::AttachWorkspace(state, decision.container, request.rootfs,
                                          plan.destination, !request.rootfs_readonly));

@@ -61,7 +61,7 @@ TEST_F(FuseClientTest, StatsKeepTheirOrder) {
     reply.mutable_stats()->set_stage_error(ENOSPC);
     return reply.SerializeAsString();
   });
-  const FuseStats stats = FuseClient(path_).Stats("c1").value();
+  const Statistics stats = FuseClient(path_).Stats("c1").value();
   EXPECT_EQ(stats.counters[0], std::make_pair(std::string("mounts"), uint64_t{7}));
   EXPECT_EQ(stats.counters[1].first, "dir_loads");
   EXPECT_EQ(stats.stage_error, ENOSPC);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <string>
 
@@ -44,14 +45,16 @@ class PrivateMounts : public testing::Test {
 // far as mounts go.
 class FakeInit {
  public:
-  FakeInit() {
+  // `first_id` > 0: also in a user namespace, whose ids are those of the host from there on.
+  explicit FakeInit(unsigned first_id = 0) {
     int ready[2] = {-1, -1};
     EXPECT_EQ(::pipe(ready), 0);
     EXPECT_EQ(::pipe(stop_), 0);
     pid_ = ::fork();
     if (pid_ == 0) {
       ::close(stop_[1]);
-      const bool ok = ::unshare(CLONE_NEWNS) == 0 &&
+      const int user = first_id > 0 ? CLONE_NEWUSER : 0;
+      const bool ok = ::unshare(CLONE_NEWNS | user) == 0 &&
                       ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
       char byte = ok ? 'y' : 'n';
       if (::write(ready[1], &byte, 1) != 1) {
@@ -67,6 +70,14 @@ class FakeInit {
     EXPECT_EQ(::read(ready[0], &byte, 1), 1);
     EXPECT_EQ(byte, 'y');
     ::close(ready[0]);
+    for (const char* map : {"/uid_map", "/gid_map"}) {
+      if (first_id > 0) {
+        std::ofstream file("/proc/" + std::to_string(pid_) + map);
+        file << "0 " << first_id << " 65536\n";
+        file.close();
+        EXPECT_TRUE(file) << map;
+      }
+    }
   }
   ~FakeInit() { Stop(); }
   FakeInit(const FakeInit&) = delete;

@@ -22,13 +22,22 @@ namespace {
 class FakeMounter : public Mounter {
  public:
   explicit FakeMounter(std::string dir) : dir_(std::move(dir)) {}
-  Result<DetachedMount> MountTree(const plan::MountPlan& /*plan*/, const cas::BlobStore& /*store*/,
-                                  int stage_fd, const std::string& /*selinux*/) override {
+  Status Probe() const override { return {}; }
+  Result<DetachedMount> MountTree(const TreeRequest& request, const cas::BlobStore& /*store*/,
+                                  int stage_fd) const override {
     had_stage = stage_fd >= 0;
+    asked = request;
     ASSIGN_OR_RETURN(const UniqueFd dir, OpenAt(AT_FDCWD, dir_, O_PATH | O_DIRECTORY));
     return CloneMount(dir.get());
   }
-  bool had_stage = false;
+  Result<Statistics> ReadStatistics(const std::string& /*id*/,
+                                    const std::string& /*point*/) const override {
+    return Statistics{};
+  }
+  Result<std::vector<TreeMount>> List() const override { return std::vector<TreeMount>{}; }
+
+  mutable bool had_stage = false;
+  mutable TreeRequest asked;
 
  private:
   std::string dir_;
@@ -57,7 +66,7 @@ class WorkspaceTest : public PrivateMounts {
                      cas::BlobStore::Open(Path("cas"), cas::Layout::kSharded));
     ASSIGN_OR_RETURN(const Container container, Container::Open(init.pid()));
     RETURN_IF_ERROR(MakeStage(plan_));
-    RETURN_IF_ERROR(BuildWorkspace(plan_, store, mounter_, "", state));
+    RETURN_IF_ERROR(BuildWorkspace(plan_, store, mounter_, container, "", state));
     return AttachWorkspace(state, container, Path("rootfs"), plan_.destination, true);
   }
 
@@ -83,6 +92,66 @@ TEST_F(WorkspaceTest, StrictIsSeenInTheContainerAndNowhereElse) {
   EXPECT_TRUE(RemoveStage(plan_.stage_dir, false)) << "idempotent";
   EXPECT_TRUE(state.Remove());
   EXPECT_FALSE(std::filesystem::exists(plan_.stage_dir));
+}
+
+TEST_F(WorkspaceTest, PlanBecomesTheRequest) {
+  mounter_ = FakeMounter(Path("tree"));
+  plan_.cas_name = "eu";
+  plan_.input_root.hash.fill(7);
+  plan_.owner_uid = 1000;
+  plan_.owner_gid = 1001;
+  const StateRoot root = StateRoot::Prepare(Path("state")).value();
+  const FakeInit init;
+  StateDir state = root.Create("c1").value();
+  ASSERT_TRUE(Make(state, init));
+  EXPECT_EQ(mounter_.asked.id, "c1");
+  EXPECT_EQ(mounter_.asked.cas_name, "eu");
+  EXPECT_EQ(mounter_.asked.root, plan_.input_root);
+  EXPECT_EQ(mounter_.asked.uid, 1000U);
+  EXPECT_EQ(mounter_.asked.gid, 1001U);
+  EXPECT_TRUE(ReleaseWorkspace(state));
+  EXPECT_TRUE(state.Remove());
+}
+
+TEST_F(WorkspaceTest, MappedIdsAreTheContainersOwnOnDisk) {
+  mounter_ = FakeMounter(Path("tree"));
+  plan_.map_ids = true;
+  const StateRoot root = StateRoot::Prepare(Path("state")).value();
+  const FakeInit init(100000);
+  StateDir state = root.Create("c1").value();
+  const auto made = Make(state, init);
+  ASSERT_TRUE(made) << made.error().ToString();
+  // Seen from the host's user namespace, through the container's mount and through the pin.
+  for (const std::string& path :
+       {init.Inside(Path("rootfs/workspace/input")), state.PinPath(kPin) + "/input"}) {
+    const struct stat input = StatAt(AT_FDCWD, path).value();
+    EXPECT_EQ(input.st_uid, 100000U) << path;
+    EXPECT_EQ(input.st_gid, 100000U) << path;
+  }
+  EXPECT_EQ(StatAt(AT_FDCWD, Path("tree/input")).value().st_uid, 0U);
+  EXPECT_TRUE(ReleaseWorkspace(state));
+  EXPECT_TRUE(state.Remove());
+}
+
+TEST_F(WorkspaceTest, MappingTheIdsOfTheHostsOwnUserNamespaceIsAnError) {
+  mounter_ = FakeMounter(Path("tree"));
+  plan_.map_ids = true;
+  const StateRoot root = StateRoot::Prepare(Path("state")).value();
+  const FakeInit init;
+  StateDir state = root.Create("c1").value();
+  const auto made = Make(state, init);
+  ASSERT_FALSE(made);
+  EXPECT_THAT(made.error().what(), testing::HasSubstr("map the ids"));
+  EXPECT_TRUE(ReleaseWorkspace(state));
+  EXPECT_TRUE(state.Remove());
+}
+
+TEST_F(WorkspaceTest, StatisticsOfALeaseWithABackendThatIsNotBuilt) {
+  Lease lease;
+  lease.backend = "hardlink";
+  EXPECT_EQ(ReadStatistics(lease, Path("state")).error().code(), EOPNOTSUPP);
+  lease.backend = "nonsense";
+  EXPECT_EQ(ReadStatistics(lease, Path("state")).error().code(), EINVAL);
 }
 
 TEST_F(WorkspaceTest, OverlayTakesChangesAndLeavesTheTree) {

@@ -6,7 +6,9 @@
 
 #include <cerrno>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 namespace actiondfs::plan {
 namespace {
@@ -33,7 +35,7 @@ class MountPlanTest : public testing::Test {
     request_.uid = 1000;
     request_.host_uid = 101000;
     request_.host_gid = 100100;
-    host_.fuse_server = true;
+    host_.working = {Backend::kFuse};
   }
 
   void UseAction(std::optional<bool> mutates_inputs) {
@@ -145,25 +147,23 @@ TEST_F(MountPlanTest, ModeThatIsNotAllowedNamesWhoAskedForIt) {
 }
 
 struct BackendCase {
-  bool kernel, fuse, hardlink;
+  std::set<Backend> working;
   std::optional<std::set<Backend>> allowed;
   std::optional<Backend> expected;
 };
 
 TEST_F(MountPlanTest, AutoTakesTheFirstThatWorksAndIsAllowed) {
   const BackendCase cases[] = {
-      {true, true, true, {}, Backend::kKernel},
-      {false, true, true, {}, Backend::kFuse},
-      {false, false, true, {}, Backend::kHardlink},
-      {false, false, false, {}, {}},
-      {true, true, true, {{Backend::kFuse}}, Backend::kFuse},
-      {true, false, false, {{Backend::kFuse, Backend::kHardlink}}, {}},
+      {{Backend::kKernel, Backend::kFuse, Backend::kHardlink}, {}, Backend::kKernel},
+      {{Backend::kKernel}, {}, Backend::kKernel},
+      {{Backend::kFuse, Backend::kHardlink}, {}, Backend::kFuse},
+      {{Backend::kHardlink}, {}, Backend::kHardlink},
+      {{}, {}, {}},
+      {{Backend::kKernel, Backend::kFuse}, {{Backend::kFuse}}, Backend::kFuse},
+      {{Backend::kKernel}, {{Backend::kFuse, Backend::kHardlink}}, {}},
   };
   for (const BackendCase& c : cases) {
-    host_ = {.kernel_backend = c.kernel,
-             .fuse_server = c.fuse,
-             .hardlink_backend = c.hardlink,
-             .fuse_hint = ""};
+    host_.working = c.working;
     config_.allow.backends = c.allowed;
     if (c.expected) {
       EXPECT_EQ(Plan().value().backend, *c.expected);
@@ -173,36 +173,88 @@ TEST_F(MountPlanTest, AutoTakesTheFirstThatWorksAndIsAllowed) {
   }
 }
 
+struct CandidatesCase {
+  std::optional<Backend> annotation;
+  Backend configured;
+  std::optional<std::set<Backend>> allowed;
+  std::vector<Backend> expected;
+};
+
+TEST_F(MountPlanTest, CandidatesAreWhatAPlanMayChooseTheKernelFirst) {
+  const CandidatesCase cases[] = {
+      {{}, Backend::kAuto, {}, {Backend::kKernel, Backend::kFuse, Backend::kHardlink}},
+      {Backend::kAuto, Backend::kFuse, {}, {Backend::kKernel, Backend::kFuse, Backend::kHardlink}},
+      {{},
+       Backend::kAuto,
+       {{Backend::kFuse, Backend::kKernel}},
+       {Backend::kKernel, Backend::kFuse}},
+      {{}, Backend::kFuse, {}, {Backend::kFuse}},
+      {Backend::kKernel, Backend::kFuse, {}, {Backend::kKernel}},
+  };
+  for (const CandidatesCase& c : cases) {
+    request_.annotations.backend = c.annotation;
+    config_.defaults.backend = c.configured;
+    config_.allow.backends = c.allowed;
+    EXPECT_EQ(CandidateBackends(request_, config_), c.expected) << &c - cases;
+  }
+}
+
 TEST_F(MountPlanTest, AutoWithoutAnyBackendSaysWhyForEach) {
-  host_.fuse_server = false;
-  ExpectRefused(EOPNOTSUPP, "kernel: the kernel module actiondfs is not loaded");
+  host_.working.clear();
+  host_.hints = {{Backend::kKernel, "not loaded"}, {Backend::kFuse, "no server"}};
   ExpectRefused(EOPNOTSUPP,
-                "; fuse: the FUSE server does not answer at '/run/actiondfs/serve.sock'");
-  ExpectRefused(EOPNOTSUPP, "; hardlink: this build does not have the hardlink backend");
+                "(kernel: not loaded; fuse: no server; hardlink: it does not work here)");
 }
 
 TEST_F(MountPlanTest, BackendByNameThatThisHostLacks) {
-  host_.fuse_server = false;
+  host_.working = {Backend::kFuse, Backend::kHardlink};
+  host_.hints = {{Backend::kKernel, "not loaded (load it with `modprobe actiondfs`)"}};
   request_.annotations.backend = Backend::kKernel;
-  ExpectRefused(EOPNOTSUPP, "annotation dev.actiondfs.backend: 'kernel': the kernel module");
-  ExpectRefused(EOPNOTSUPP, "modprobe actiondfs");
-  request_.annotations.backend = Backend::kHardlink;
-  ExpectRefused(EOPNOTSUPP, "'hardlink': this build does not have the hardlink backend");
-  request_.annotations.backend = Backend::kFuse;
   ExpectRefused(EOPNOTSUPP,
-                "start it with `systemctl start actiondfs-serve.socket` or `actiondfs serve`");
-  host_.fuse_hint = "connect '/x': Connection refused";
-  ExpectRefused(EOPNOTSUPP, "'fuse': connect '/x': Connection refused");
+                "annotation dev.actiondfs.backend: kernel: not loaded (load it with `modprobe");
+  request_.annotations.backend.reset();
+  config_.defaults.backend = Backend::kKernel;
+  ExpectRefused(EOPNOTSUPP, "configuration defaults.backend: kernel: not loaded");
 }
 
 TEST_F(MountPlanTest, BackendByNameIsTakenWhereItWorks) {
-  host_.kernel_backend = true;
-  request_.annotations.backend = Backend::kFuse;
-  EXPECT_EQ(Plan().value().backend, Backend::kFuse);
+  host_.working = {Backend::kKernel, Backend::kFuse};
+  for (const Backend backend : {Backend::kKernel, Backend::kFuse}) {
+    request_.annotations.backend = backend;
+    EXPECT_EQ(Plan().value().backend, backend);
+  }
+}
+
+struct OwnerCase {
+  bool user_namespace;
+  Backend backend;
+  Mode mode;
+  bool map_ids;
+};
+
+TEST_F(MountPlanTest, KernelMapsTheIdsOfAUserNamespaceWhereNoOverlayIsAbove) {
+  const OwnerCase cases[] = {
+      {true, Backend::kKernel, Mode::kStrict, true},
+      {true, Backend::kKernel, Mode::kReadonly, true},
+      {true, Backend::kKernel, Mode::kOverlay, false},
+      {true, Backend::kFuse, Mode::kStrict, false},
+      {false, Backend::kKernel, Mode::kStrict, false},
+  };
+  for (const OwnerCase& c : cases) {
+    request_.has_user_namespace = c.user_namespace;
+    request_.gid = 100;
+    request_.annotations.mode = c.mode;
+    request_.annotations.backend = c.backend;
+    host_.working = {c.backend};
+    const MountPlan plan = Plan().value();
+    EXPECT_EQ(plan.map_ids, c.map_ids) << &c - cases;
+    EXPECT_EQ(plan.owner_uid, c.map_ids ? 1000U : 101000U) << &c - cases;
+    EXPECT_EQ(plan.owner_gid, c.map_ids ? 100U : 100100U) << &c - cases;
+  }
 }
 
 TEST_F(MountPlanTest, BackendThatIsNotAllowed) {
-  host_.kernel_backend = true;
+  host_.working = {Backend::kKernel};
   config_.allow.backends = {Backend::kFuse};
   request_.annotations.backend = Backend::kKernel;
   ExpectRefused(EINVAL,
