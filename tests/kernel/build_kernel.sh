@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# tests/kernel/build_kernel.sh VEHICLE: makes the vehicle's kernel, if the cache does not have it yet, and prints where it
-# is: for qemu, where Debian's packages are unpacked, for the others the build directory. uml takes 5 to 10 minutes,
-# uml-debug twice that, qemu-debug half an hour; qemu is a download of 130 MB. They are kept in ${XDG_CACHE_HOME}/actiondfs
-# under names that have the version and, if built here, a hash of the configuration and the compiler.
+# tests/kernel/build_kernel.sh VEHICLE: makes the vehicle's kernel, if the cache does not have it yet, and prints where
+# it is: for qemu, where Debian's packages are unpacked, for the others the build directory. uml takes 5 to 10 minutes,
+# uml-debug twice that, qemu-debug half an hour; qemu is a download of 130 MB. They are kept in
+# ${XDG_CACHE_HOME:-~/.cache}/actiondfs, under names that have the version and, if built here, a hash of the
+# configuration and the compiler.
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# tests/kernel/build_module.sh VEHICLE [--strict]: builds kernel/ for the vehicle's kernel, makes that if need be, and prints
-# the path of the module. Builds of vehicles do not share a directory: each has its copy of the sources,
-# build/kernel/VEHICLE in the checkout (or below ACTIONDFS_MODULE_BUILD), and only what changed is compiled. --strict compiles
-# everything with W=1, and sparse looks at it; any word of theirs is an error.
+# tests/kernel/build_module.sh VEHICLE [--strict]: builds kernel/ for the vehicle's kernel, makes that if need be, and
+# prints the path of the module. Each vehicle has a copy of the sources of its own to build in: build/kernel/VEHICLE in
+# the checkout, or below ACTIONDFS_MODULE_BUILD; only what changed is compiled. --strict adds W=1 and sparse. Whatever
+# either of them or the compiler has to say is an error.
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

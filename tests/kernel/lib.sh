@@ -100,7 +100,8 @@ download() {
 fill_source() {
   need apt-get dpkg-deb xz
   download linux-source-6.12 "$1"
-  dpkg-deb --fsys-tarfile ./linux-source-*.deb | tar -x --to-stdout --wildcards '*.tar.xz' | tar -xJ --strip-components=1
+  dpkg-deb --fsys-tarfile ./linux-source-*.deb | tar -x --to-stdout --wildcards '*.tar.xz' |
+    tar -xJ --strip-components=1
   rm ./*.deb
 }
 

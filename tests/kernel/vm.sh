@@ -16,10 +16,10 @@ Vehicle:
   --qemu           Debian's own 6.12 kernel: ten seconds to the command
   --qemu-debug     the checkers with more than one CPU: half a minute to the command
 Options:
-  --output DIR     what the guest sees, writable, as $ACTIONDFS_OUT; gets console.log. Without it a temporary one, which is
-                   removed if the command succeeds
+  --output DIR     what the guest sees, writable, as $ACTIONDFS_OUT; gets console.log. Without it a temporary one,
+                   which is removed if the command succeeds
   --timeout N      seconds after the start of the command (default 600): exit status 124
-  --env NAME=VALUE for the command; whatever is named ACTIONDFS* goes there anyway
+  --env NAME=VALUE for the command; what is named ACTIONDFS* or PYTHON* goes there anyway
   --no-load        do not load the module: $ACTIONDFS_KO says where it is
   --no-module      do not even build it
   --no-kmemleak    do not wait for kmemleak's verdict at the end, 8 s (--uml-debug and --qemu-debug)
@@ -134,7 +134,7 @@ done
 rm -rf "$control" "$console" "$output/kmemleak.log"
 mkdir "$control"
 {
-  for variable in "${!ACTIONDFS@}"; do printf 'export %s=%q\n' "$variable" "${!variable}"; done
+  for variable in "${!ACTIONDFS@}" "${!PYTHON@}"; do printf 'export %s=%q\n' "$variable" "${!variable}"; done
   for variable in "${variables[@]}"; do printf 'export %s=%q\n' "${variable%%=*}" "${variable#*=}"; done
   printf 'cd %q\nexec ' "$PWD"
   printf '%q ' "$@"
@@ -174,8 +174,8 @@ run_uml() {
     $arguments 2>"$console"
 }
 
-# make_initrd IMAGE: busybox, and of Debian's kernel the modules on the way to the root, uncompressed: emulated CPUs are
-# slow at that.
+# make_initrd IMAGE: busybox, and of Debian's kernel the modules on the way to the root, uncompressed: emulated CPUs
+# are slow at that.
 make_initrd() {
   local tree="$scratch/initrd" release name file
   mkdir -p "$tree"/{bin,dev,lower,modules,proc,root,sys,upper}
@@ -237,7 +237,8 @@ run_qemu() {
     -object "memory-backend-memfd,id=memory,size=$memory,share=on" -machine memory-backend=memory \
     -chardev "file,id=console,path=$console" -serial chardev:console -device virtio-rng-pci \
     -device virtio-serial-pci "${devices[@]}" \
-    -drive "if=none,id=disk,format=raw,cache=unsafe,discard=unmap,file=$scratch/disk" -device virtio-blk-pci,drive=disk \
+    -drive "if=none,id=disk,format=raw,cache=unsafe,discard=unmap,file=$scratch/disk" \
+    -device virtio-blk-pci,drive=disk \
     -kernel "$image" -initrd "$scratch/initrd.img" \
     -append "console=ttyS0 rdinit=/init mitigations=off nokaslr actiondfs_modules=$modules ${arguments//$'\n'/ }"
 }
