@@ -10,7 +10,7 @@ from calls import errno_name, getdents, in_child, read_file, touch, write_file
 from store import Raw, reapi
 from workspace import WithReference, Workspace, main, variants
 
-MANY = 20000
+MANY = 10000
 DEPTH = 1500
 TIB = 1 << 40
 

@@ -2,6 +2,7 @@
 """Listing directories: merged, each name once, offsets that stay; names that come and go while somebody reads."""
 import os
 
+import differences
 from calls import errno_name, getdents, touch
 from store import Link
 from workspace import Workspace, main, variants
@@ -35,12 +36,12 @@ class Reading(Listing):
         self.assertEqual(getdents(fd), [])
 
     def test_dots_are_the_directory_and_the_one_above(self):
-        if self.mode == "overlay":
-            self.skipTest("overlayfs lists the numbers below")
         for name, above in (("dir/sub", "dir"), ("dir", "")):
             numbers = {entry[3]: entry[0] for entry in getdents(self.open(name))}
-            self.assertEqual((numbers[b"."], numbers[b".."]),
-                             (os.stat(self.path(name)).st_ino, os.stat(self.path(above)).st_ino))
+            self.assertEqual(os.stat(self.path(name, "..")).st_ino, os.stat(self.path(above)).st_ino)
+            if differences.holds("numbers in listings", self):
+                self.assertEqual((numbers[b"."], numbers[b".."]),
+                                 (os.stat(self.path(name)).st_ino, os.stat(self.path(above)).st_ino))
 
     def test_rewinding(self):
         fd = self.open("dir")
