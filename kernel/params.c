@@ -42,15 +42,10 @@ static const struct constant_table adfs_verify[] = { { "none", false }, { "dirs"
 static int adfs_param_is_place(struct p_log *log, const struct fs_parameter_spec *p,
 			       struct fs_parameter *param, struct fs_parse_result *result)
 {
-	switch (param->type) {
-	case fs_value_is_string:
-		return *param->string ? 0 : -EINVAL;
-	case fs_value_is_filename:
-	case fs_value_is_file:
+	if (param->type == fs_value_is_filename || param->type == fs_value_is_file ||
+	    (param->type == fs_value_is_string && *param->string))
 		return 0;
-	default:
-		return -EINVAL;
-	}
+	return inval_plog(log, "%s: expected a path or a descriptor", param->key);
 }
 
 #define adfs_fsparam_place(name, option) __fsparam(adfs_param_is_place, name, option, 0, NULL)
