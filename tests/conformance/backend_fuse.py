@@ -26,8 +26,8 @@ class FuseBackend(Backend):
         return status == 0
 
     def mount(self, digest, mode, point, stage, options):
-        args = ["mount", reapi.text(digest), point, "--cas", self.store.path, "--layout", "sharded", "--mode", mode,
-                "--socket", self.server.socket, *self.more]
+        args = ["mount", reapi.text(digest), point, "--cas", self.store.path, "--layout", "sharded", "--backend", "fuse",
+                "--mode", mode, "--socket", self.server.socket, *self.more]
         if stage is not None:
             args += ["--stage", stage]
         for key, value in options.items():

@@ -55,8 +55,9 @@ class FuseTest(unittest.TestCase):
     def try_mount(self, *args):
         """The finished process, and the mount point."""
         point = self.scratch("mnt")
-        done = self.run_program("mount", *args, point, "--cas", self.store.path, "--layout", "sharded", "--socket",
-                                self.server.socket, *([] if PASSTHROUGH else ["--no-passthrough"]))
+        backend = [] if "--backend" in args else ["--backend", "fuse"]
+        done = self.run_program("mount", *args, point, *backend, "--cas", self.store.path, "--layout", "sharded",
+                                "--socket", self.server.socket, *([] if PASSTHROUGH else ["--no-passthrough"]))
         return done, point
 
     def mount(self, digest, mode="strict", stage=None, options=(), more=()):

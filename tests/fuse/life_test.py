@@ -85,8 +85,8 @@ class Life(FuseTest):
     def test_without_a_server_the_mount_has_its_own(self):
         digest = self.store.make_tree(TREE)
         point, stage = self.scratch("own"), self.scratch("stage")
-        done = self.run_program("mount", reapi.text(digest), point, "--cas", self.store.path, "--layout", "sharded", "--stage",
-                                stage, "--socket", os.path.join(self.dir, "nowhere"),
+        done = self.run_program("mount", reapi.text(digest), point, "--backend", "fuse", "--cas", self.store.path, "--layout",
+                                "sharded", "--stage", stage, "--socket", os.path.join(self.dir, "nowhere"),
                                 *([] if PASSTHROUGH else ["--no-passthrough"]))
         self.assertEqual(done.returncode, 0, done.stderr)
         self.of_others = (point,)
