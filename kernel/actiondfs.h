@@ -286,6 +286,8 @@ extern const struct export_operations adfs_export_ops;
 void adfs_export_init(void);
 
 /* cas.c */
+/* Of what clone_private_mount() made: a plain mntput() would leave the mount there for ever. */
+void adfs_put_clone(struct path *path);
 struct adfs_cas *adfs_cas_get(const struct path *path, enum adfs_layout layout);
 void adfs_cas_put(struct adfs_cas *cas);
 void adfs_digest_text(const struct adfs_digest *digest, char text[ADFS_HEX_SIZE]);

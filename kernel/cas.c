@@ -46,6 +46,12 @@ static bool adfs_same_cred(const struct cred *a, const struct cred *b)
 			  cap_issubset(b->cap_effective, a->cap_effective));
 }
 
+void adfs_put_clone(struct path *path)
+{
+	dput(path->dentry);
+	kern_unmount_array(&path->mnt, 1);
+}
+
 struct adfs_cas *adfs_cas_get(const struct path *path, enum adfs_layout layout)
 {
 	const struct cred *cred = current_cred();
@@ -96,7 +102,7 @@ void adfs_cas_put(struct adfs_cas *cas)
 	list_del(&cas->list);
 	mutex_unlock(&adfs_cas_lock);
 	adfs_blob_cache_forget(cas);
-	path_put(&cas->path);
+	adfs_put_clone(&cas->path);
 	put_cred(cas->cred);
 	kfree(cas);
 }

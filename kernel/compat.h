@@ -15,7 +15,7 @@
 #include "probes.h"
 
 /* No events for what we do below: the user's file has them. */
-#define ADFS_OPEN_FLAGS (O_LARGEFILE | FMODE_NONOTIFY)
+#define ADFS_OPEN_FLAGS (O_LARGEFILE | (__force int)FMODE_NONOTIFY)
 
 /*
  * A file for reading and writing below, which shows the path of `user_file` in /proc/<pid>/maps.

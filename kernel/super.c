@@ -212,7 +212,7 @@ void adfs_free_sb(struct adfs_sb *sbi)
 		adfs_dir_cache_forget(sbi->domain);
 	adfs_stats_remove_mount(sbi);
 	adfs_cas_put(sbi->cas);
-	path_put(&sbi->stage);
+	adfs_put_clone(&sbi->stage);
 	if (sbi->cred)
 		put_cred(sbi->cred);
 	kfree(sbi->cas_name);
