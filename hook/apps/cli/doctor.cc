@@ -51,8 +51,10 @@ int Run(const Options& options) {
   if (const auto config = apps::LoadConfig(options.config); config) {
     findings.push_back({Level::kOk, "configuration", Quoted(options.config)});
     CheckConfigured(*config, findings);
+    CheckBackends(*config, findings);
   } else {
     findings.push_back({Level::kFail, "configuration", config.error().ToString()});
+    CheckBackends(plan::Config{}, findings);
   }
   CheckHost(findings);
   if (options.json) {

@@ -19,7 +19,6 @@
 #include "hook/base/text.h"
 #include "hook/cas/blob_store.h"
 #include "hook/cas/layout.h"
-#include "hook/mount/fuse_client.h"
 
 namespace actiondfs::cli {
 namespace {
@@ -111,14 +110,6 @@ void CheckStateRoot(const plan::Config& config, Findings& findings) {
   }
 }
 
-void CheckServer(const plan::Config& config, Findings& findings) {
-  if (const auto answer = mount::FuseClient(config.serve_socket).Probe(); !answer) {
-    Add(findings, Level::kFail, "fuse server", answer.error().ToString());
-  } else {
-    Add(findings, Level::kOk, "fuse server", "answers at " + Quoted(config.serve_socket));
-  }
-}
-
 void CheckLeases(const plan::Config& config, Findings& findings) {
   const auto root = OpenState(config);
   if (!root) {
@@ -152,7 +143,6 @@ void CheckConfigured(const plan::Config& config, Findings& findings) {
   }
   CheckStageRoot(config, findings);
   CheckStateRoot(config, findings);
-  CheckServer(config, findings);
   CheckLeases(config, findings);
 }
 

@@ -20,9 +20,12 @@ struct Finding {
 };
 using Findings = std::vector<Finding>;
 
-// What the configuration names: stores, stage, state, the FUSE server, what crashes left.
+// The backends. One that is missing is a failure only where no other is there. Without a
+// configuration `config` has the defaults.
+void CheckBackends(const plan::Config& config, Findings& findings);
+// What the configuration names: stores, stage, state, what crashes left.
 void CheckConfigured(const plan::Config& config, Findings& findings);
-// The kernel, and the container runtimes.
+// The kernel's version, and the container runtimes.
 void CheckHost(Findings& findings);
 
 }  // namespace actiondfs::cli

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <array>
@@ -17,6 +16,7 @@
 #include <utility>
 
 #include "hook/apps/cli/doctor_checks.h"
+#include "hook/apps/cli/kernel_release.h"
 #include "hook/base/dir_stream.h"
 #include "hook/base/files.h"
 #include "hook/base/json.h"
@@ -36,34 +36,15 @@ void Add(Findings& findings, Level level, std::string check, std::string message
 }
 
 void CheckKernel(Findings& findings) {
-  utsname name = {};
-  const auto parts = Split(::uname(&name) == 0 ? name.release : "", '.');
-  const auto major = ParseDecimal(parts[0]);
-  const auto minor = parts.size() > 1 ? ParseDecimal(parts[1]) : std::nullopt;
-  if (!major || !minor) {
-    Add(findings, Level::kWarn, "kernel", "cannot tell the version of " + Quoted(name.release));
-    return;
-  }
-  const auto version = std::pair(*major, *minor);
-  if (version < std::pair<int64_t, int64_t>(5, 12)) {
+  const std::string release = Printable(KernelRelease());
+  const auto version = ParseKernelVersion(release);
+  if (!version) {
+    Add(findings, Level::kWarn, "kernel", "cannot tell the version of " + Quoted(release));
+  } else if (*version < KernelVersion(5, 12)) {
     Add(findings, Level::kFail, "kernel",
-        fmt::format("{}: expected Linux 5.12 or later (mount_setattr)", Printable(name.release)));
-  } else if (version < std::pair<int64_t, int64_t>(6, 9)) {
-    Add(findings, Level::kWarn, "kernel",
-        fmt::format("{}: no FUSE passthrough before 6.9, reads are slower",
-                    Printable(name.release)));
+        fmt::format("{}: expected Linux 5.12 or later (mount_setattr)", release));
   } else {
-    Add(findings, Level::kOk, "kernel",
-        fmt::format("{}, FUSE passthrough is likely", Printable(name.release)));
-  }
-}
-
-void CheckFuseDevice(Findings& findings) {
-  const auto st = StatAt(AT_FDCWD, "/dev/fuse");
-  if (!st || !S_ISCHR(st->st_mode) || ::access("/dev/fuse", R_OK | W_OK) != 0) {
-    Add(findings, Level::kFail, "/dev/fuse", "not there, or not to be opened: modprobe fuse");
-  } else {
-    Add(findings, Level::kOk, "/dev/fuse", "there");
+    Add(findings, Level::kOk, "kernel", release);
   }
 }
 
@@ -178,7 +159,6 @@ void CheckPodman(Findings& findings) {
 
 void CheckHost(Findings& findings) {
   CheckKernel(findings);
-  CheckFuseDevice(findings);
   CheckOverlay(findings);
   CheckRuntimes(findings);
   CheckPodman(findings);

@@ -25,7 +25,7 @@ struct Options {
 
 struct Row {
   std::string id, state, mode, backend, root, destination;
-  int64_t seconds = 0;  // since it was made
+  int64_t seconds = 0;  // since it was made; 0: not known
   pid_t pid = 0;
 };
 
@@ -92,8 +92,9 @@ void PrintTable(const std::vector<Row>& rows) {
   fmt::print("{:<24} {:<6} {:<9} {:<8} {:>8} {:>8}  {:<16} {}\n", "ID", "STATE", "MODE", "BACKEND",
              "AGE", "PID", "ROOT", "DESTINATION");
   for (const Row& row : rows) {
-    fmt::print("{:<24} {:<6} {:<9} {:<8} {:>7}s {:>8}  {:<16} {}\n", Printable(row.id), row.state,
-               row.mode, row.backend, row.seconds, row.pid, row.root.substr(0, 16),
+    const std::string age = row.seconds > 0 ? fmt::format("{}s", row.seconds) : "-";
+    fmt::print("{:<24} {:<6} {:<9} {:<8} {:>8} {:>8}  {:<16} {}\n", Printable(row.id), row.state,
+               row.mode, row.backend, age, row.pid, row.root.substr(0, 16),
                Printable(row.destination));
   }
 }
