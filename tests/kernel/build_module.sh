@@ -21,13 +21,15 @@ have_module || skip "there is no module in $module_sources"
 need make rsync flock
 if [ -n "$strict" ]; then need sparse; fi
 
+ACTIONDFS_KERNEL_VERSION="$(source_version)"
+export ACTIONDFS_KERNEL_VERSION
 kernel="$("$here/build_kernel.sh" "$vehicle")"
 directory="${ACTIONDFS_MODULE_BUILD:-$repository/build/kernel}/$vehicle${strict:+-strict}"
 case $vehicle in
   uml*) arguments=(-C "$kernel" ARCH=um) ;;
   qemu)
     need gcc-12
-    arguments=(-C "$kernel/usr/src/linux-headers-$(release "$(source_version)")")
+    arguments=(-C "$kernel/usr/src/linux-headers-$(release "$ACTIONDFS_KERNEL_VERSION")")
     ;;
   qemu-debug) arguments=(-C "$kernel") ;;
 esac

@@ -86,6 +86,9 @@ case $vehicle in
   *) memory="${memory:-2G}" ;;
 esac
 
+# Asking apt takes a while: once.
+ACTIONDFS_KERNEL_VERSION="$(source_version)"
+export ACTIONDFS_KERNEL_VERSION
 kernel="$("$here/build_kernel.sh" "$vehicle")"
 ko=''
 if [ -n "$module" ] && have_module; then ko="$("$here/build_module.sh" "$vehicle")"; fi
@@ -99,11 +102,13 @@ output="$(realpath "$output")"
 console="$output/console.log"
 control="$output/.vm"
 servers=()
+guest=''
 saved_tty=''
 
 clean_up() {
   local status=$? server
   trap - EXIT
+  if [ -n "$guest" ]; then kill "$guest" 2>/dev/null && wait "$guest" || true; fi
   for server in "${servers[@]}"; do kill "$server" 2>/dev/null || true; done
   if [ -n "$saved_tty" ]; then stty "$saved_tty"; fi
   rm -rf "$scratch" "$control"
@@ -156,22 +161,12 @@ arguments="quiet panic=-1 oops=panic actiondfs_vehicle=$vehicle actiondfs_output
 # The guest has its own clock; this one is for a guest that is stuck.
 limit=$((timeout + 180))
 
-# Without a shell the guest's terminal has an input that never comes and never ends: at its end QEMU would close the
-# output too, and user-mode Linux cannot wait for /dev/null.
-no_input() {
-  mkfifo "$scratch/input"
-  exec <>"$scratch/input"
-}
-
-run_uml() {
-  [ -n "$shell" ] || no_input
-  # It ends by abort() when its kernel panics.
-  ulimit -c 0
-  # Unquoted on purpose: the kernel puts its arguments together again.
-  # shellcheck disable=SC2086
-  TMPDIR="$scratch" timeout --foreground -k 5 "$limit" "$kernel/linux" "mem=$memory" root=/dev/root rootfstype=hostfs \
-    rootflags=/ ro "ubda=$scratch/disk" con=null con0=null,fd:2 ssl=null ssl0=fd:0,fd:1 "init=$here/guest/uml_init.sh" \
-    $arguments 2>"$console"
+# Each of the two sets ${machine[@]}, the program to run and its arguments.
+prepare_uml() {
+  # Unquoted on purpose: the kernel puts its arguments together again. The console is stderr.
+  # shellcheck disable=SC2206
+  machine=("$kernel/linux" "mem=$memory" root=/dev/root rootfstype=hostfs rootflags=/ ro "ubda=$scratch/disk"
+    con=null con0=null,fd:2 ssl=null ssl0=fd:0,fd:1 "init=$here/guest/uml_init.sh" $arguments)
 }
 
 # make_initrd IMAGE: busybox, and of Debian's kernel the modules on the way to the root, uncompressed: emulated CPUs
@@ -183,7 +178,7 @@ make_initrd() {
   cp "$here/guest/initrd_init" "$tree/init"
   : >"$tree/modules/order"
   if [ -d "$kernel/lib/modules" ]; then
-    release="$(release "$(source_version)")"
+    release="$(release "$ACTIONDFS_KERNEL_VERSION")"
     for name in virtio_pci virtiofs overlay virtio_blk ext4; do
       modprobe -d "$kernel" -S "$release" --show-depends "$name" || skip "Debian's kernel has no $name"
     done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' | while read -r file; do
@@ -214,11 +209,11 @@ share() {
   done
 }
 
-run_qemu() {
+prepare_qemu() {
   local devices=() image modules=''
   make_initrd "$scratch/initrd.img"
   if [ -d "$kernel/lib/modules" ]; then
-    modules="$kernel/lib/modules/$(release "$(source_version)")"
+    modules="$kernel/lib/modules/$(release "$ACTIONDFS_KERNEL_VERSION")"
     image="$kernel/boot/vmlinuz-${modules##*/}"
   else
     image="$kernel/arch/x86/boot/bzImage"
@@ -229,24 +224,39 @@ run_qemu() {
     devices+=(-device virtconsole,chardev=stdio -chardev stdio,id=stdio,signal=off)
   else
     devices+=(-device virtserialport,chardev=stdio,name=actiondfs.output -chardev stdio,id=stdio)
-    no_input
   fi
   # These two instructions are slow where they are emulated, and the kernel copies with them if they are there.
-  timeout --foreground -k 5 "$limit" qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot \
-    -M q35 -accel tcg,thread=multi,tb-size=1024 -cpu max,-erms,-fsrm -smp "$cpus" -m "$memory" \
-    -object "memory-backend-memfd,id=memory,size=$memory,share=on" -machine memory-backend=memory \
-    -chardev "file,id=console,path=$console" -serial chardev:console -device virtio-rng-pci \
-    -device virtio-serial-pci "${devices[@]}" \
-    -drive "if=none,id=disk,format=raw,cache=unsafe,discard=unmap,file=$scratch/disk" \
-    -device virtio-blk-pci,drive=disk \
-    -kernel "$image" -initrd "$scratch/initrd.img" \
-    -append "console=ttyS0 rdinit=/init mitigations=off nokaslr actiondfs_modules=$modules ${arguments//$'\n'/ }"
+  machine=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
+    -M q35 -accel "tcg,thread=multi,tb-size=1024" -cpu "max,-erms,-fsrm" -smp "$cpus" -m "$memory"
+    -object "memory-backend-memfd,id=memory,size=$memory,share=on" -machine memory-backend=memory
+    -chardev "file,id=console,path=$console" -serial chardev:console -device virtio-rng-pci
+    -device virtio-serial-pci "${devices[@]}"
+    -drive "if=none,id=disk,format=raw,cache=unsafe,discard=unmap,file=$scratch/disk"
+    -device "virtio-blk-pci,drive=disk" -kernel "$image" -initrd "$scratch/initrd.img"
+    -append "console=ttyS0 rdinit=/init mitigations=off nokaslr actiondfs_modules=$modules ${arguments//$'\n'/ }")
 }
 
 case $vehicle in
-  uml*) run_uml || ended=$? ;;
-  qemu*) run_qemu || ended=$? ;;
+  uml*) prepare_uml ;;
+  qemu*) prepare_qemu ;;
 esac
+# Without a shell the guest's terminal has an input that never comes and never ends: at its end QEMU would close the
+# output too, and user-mode Linux cannot wait for /dev/null.
+if [ -z "$shell" ]; then
+  mkfifo "$scratch/input"
+  exec <>"$scratch/input"
+fi
+exec 4<&0
+# In the background, so that this script can be ended; and whatever ends it ends the machine. User-mode Linux has its
+# memory in TMPDIR, and ends by abort() when its kernel panics.
+(
+  ulimit -c 0
+  [[ "$vehicle" != uml* ]] || exec 2>"$console"
+  TMPDIR="$scratch" exec setpriv --pdeathsig TERM timeout --foreground -k 5 "$limit" "${machine[@]}" <&4
+) &
+guest=$!
+wait $guest || ended=$?
+guest=''
 
 status=125
 if [ -s "$control/status" ]; then status="$(cat "$control/status")"; fi
