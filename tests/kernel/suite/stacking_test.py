@@ -1,0 +1,273 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""On other file systems, and below them: overlayfs, idmapped mounts, set-id files, device nodes."""
+import os
+import stat
+import struct
+import subprocess
+
+from kit import *  # noqa: F403  pylint: disable=wildcard-import,unused-wildcard-import
+
+TREE = {"file": b"content\n", "dir": {"inner": b"inner\n"}}
+
+
+class Overlay(Guest):
+    def overlay(self, *lower, base=None):
+        point, upper, work = (self.scratch(name, base) for name in ("merged", "upper", "work"))
+        run("mount", "-t", "overlay", "-o", "lowerdir=%s,upperdir=%s,workdir=%s" % (":".join(lower), upper, work), "overlay", point)
+        self.addCleanup(self.unmount_if_there, point)
+        return point
+
+    def scratch(self, name, base=None):
+        path = super().scratch(name)
+        if base is None:
+            return path
+        path = os.path.join(base, os.path.basename(path))
+        os.mkdir(path)
+        return path
+
+    def test_above(self):
+        point = self.overlay(self.mount(TREE))
+        with open(point + "/file", "ab") as file:
+            file.write(b"more")
+        self.assertEqual(read_file(point + "/file"), b"content\nmore")
+        os.unlink(point + "/dir/inner")
+        self.assertEqual(os.listdir(point + "/dir"), [])
+        os.rmdir(point + "/dir")
+        self.assertEqual(os.listdir(point), ["file"])
+
+    def test_two_as_layers(self):
+        point = self.overlay(self.mount(TREE), self.mount({"file": b"hidden", "dir": {"deeper": b"deeper\n"}}))
+        self.assertEqual(read_file(point + "/file"), b"content\n")
+        self.assertEqual(sorted(os.listdir(point + "/dir")), ["deeper", "inner"])
+
+    def test_a_third_level_is_refused(self):
+        second = self.overlay(self.mount(TREE))
+        with self.assertRaises(AssertionError):
+            self.overlay(second)
+        self.assertEqual(read_file(second + "/file"), b"content\n")
+
+    def test_the_cas_on_overlayfs(self):
+        below = self.overlay(self.scratch("lower"))
+        store = LayoutStore(below + "/cas")
+        point = self.mount(store.make_tree(TREE), store=store, stage=self.scratch("stage"))
+        self.assertEqual(read_file(point + "/dir/inner"), b"inner\n")
+        write_file(point + "/new", b"new")
+        with self.assertRaises(AssertionError):
+            self.overlay(point)
+
+    def test_the_stage_on_overlayfs(self):
+        below = self.overlay(self.scratch("lower"), base=self.tmpfs())
+        os.mkdir(below + "/stage")
+        point = self.mount(TREE, stage=below + "/stage")
+        write_file(point + "/dir/new", b"new")
+        os.rename(point + "/dir/new", point + "/moved")
+        self.assertEqual(sorted(os.listdir(point)), ["dir", "file", "moved"])
+        self.assertEqual(read_file(below + "/stage/moved"), b"new")
+
+    def test_the_cas_on_two_levels_is_refused(self):
+        second = self.overlay(self.overlay(self.scratch("lower"), base=self.tmpfs()))
+        store = LayoutStore(second + "/cas")
+        self.refused("EINVAL", "too many stacked", store.make_tree(TREE), store=store)
+
+    def test_the_cas_in_an_input_tree(self):
+        """A store is a tree as well."""
+        inner = self.tree(TREE)
+        blobs = {}
+        for directory, _, names in os.walk(self.store.path):
+            for name in names:
+                blobs.setdefault(name[:2], {})[name] = read_file(os.path.join(directory, name))
+        outer = self.mount(blobs)
+        store = LayoutStore(self.directory + "/placeholder")
+        store.path = outer
+        point = self.mount(inner, store=store)
+        self.assertEqual(read_file(point + "/dir/inner"), b"inner\n")
+        store.path = point
+        self.refused("EINVAL", "too many stacked", inner, store=store)
+
+
+class Idmapped(Guest):
+    """Users 100000 to 165535 of the mount are 0 to 65535 of the file system."""
+
+    def setUp(self):
+        super().setUp()
+        self.stage = self.scratch("stage")
+        os.chown(self.stage, 5, 6)
+        fd = self.detached(TREE, stage=self.stage, uid=5, gid=6)
+        syscall(SYS_MOUNT_SETATTR, fd, b"", AT_EMPTY_PATH,
+                struct.pack("=QQQQ", MOUNT_ATTR_IDMAP, 0, 0, user_namespace(self)), 32)
+        self.point = self.scratch("mnt")
+        attach(fd, self.point)
+        os.close(fd)
+        self.addCleanup(self.unmount_if_there, self.point)
+
+    def owner(self, path):
+        found = os.lstat(path)
+        return found.st_uid, found.st_gid
+
+    def as_user(self, function, *args, uid=100005, gid=100006):
+        def child():
+            os.setgroups([])
+            os.setgid(gid)
+            os.setuid(uid)
+            return function(*args)
+
+        return in_child(child)
+
+    def test_inputs(self):
+        for name in ("", "file", "dir", "dir/inner"):
+            self.assertEqual(self.owner(os.path.join(self.point, name)), (100005, 100006), name)
+
+    def test_what_is_made(self):
+        def make():
+            write_file(self.point + "/dir/new", b"new")
+            os.mkdir(self.point + "/made")
+            os.symlink("x", self.point + "/link")
+            os.mkfifo(self.point + "/made/fifo")
+            fd = os.open(self.point + "/dir", os.O_TMPFILE | os.O_RDWR)
+            return os.fstat(fd).st_uid
+
+        self.assertEqual(self.as_user(make), 100005)
+        for name in ("dir/new", "made", "link", "made/fifo"):
+            self.assertEqual(self.owner(os.path.join(self.point, name)), (100005, 100006), name)
+            self.assertEqual(self.owner(os.path.join(self.stage, name)), (5, 6), name)
+        # What mirrors an input directory is the tree's.
+        self.assertEqual(self.owner(self.stage + "/dir"), (5, 6))
+
+    def test_another_user_of_the_mapping(self):
+        os.chmod(self.stage, 0o777)
+        self.as_user(os.mkdir, self.point + "/made")
+        self.as_user(os.chmod, self.point + "/made", 0o777)
+        self.as_user(write_file, self.point + "/made/theirs", uid=100042, gid=100043)
+        self.assertEqual(self.owner(self.point + "/made/theirs"), (100042, 100043))
+        self.assertEqual(self.owner(self.stage + "/made/theirs"), (42, 43))
+        self.assertEqual(self.as_user(errno_name, write_file, self.point + "/made/theirs"), "EACCES")
+
+    def test_who_is_not_in_the_mapping(self):
+        """Root of the host has no name there; a file of nobody's must not come to be."""
+        self.answers("EOVERFLOW", write_file, self.point + "/new")
+        self.answers("EOVERFLOW", os.mkdir, self.point + "/new")
+        self.assertEqual(os.listdir(self.stage), [])
+
+    def test_chown(self):
+        self.as_user(write_file, self.point + "/new")
+        os.chown(self.point + "/new", 100007, 100008)
+        self.assertEqual((self.owner(self.point + "/new"), self.owner(self.stage + "/new")), ((100007, 100008), (7, 8)))
+        self.answers("EOVERFLOW", os.chown, self.point + "/new", 7, 8)
+        self.assertEqual(self.owner(self.stage + "/new"), (7, 8))
+        self.assertEqual(self.as_user(errno_name, os.chown, self.point + "/new", 100005, 100006), "EPERM")
+
+    def test_the_same_stage_mounted_plainly_afterwards(self):
+        self.as_user(write_file, self.point + "/new")
+        unmount(self.point)
+        point = self.mount(TREE, stage=self.stage)
+        self.assertEqual(self.owner(point + "/new"), (5, 6))
+
+
+class SetId(Guest):
+    """A file that was made set-id gives nobody anything, even on a mount that forgot nosuid."""
+
+    def ids(self, path):
+        """What the program there says as user 1000; or the error of running it."""
+        def child():
+            os.setgroups([])
+            os.setgid(1000)
+            os.setuid(1000)
+            try:
+                return subprocess.run([path, "-n", "-u"], capture_output=True, text=True).stdout.split()
+            except OSError as error:
+                return errno.errorcode[error.errno]
+
+        return in_child(child)
+
+    def test_with_and_without_nosuid(self):
+        with open("/usr/bin/id", "rb") as file:
+            program = file.read()
+        for attributes in (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, MOUNT_ATTR_NODEV, 0):
+            with self.subTest(attributes=attributes):
+                point = self.mount({"program": Properties(program, mode=0o6755)}, attributes=attributes, stage=self.scratch("stage"))
+                # An input cannot even have the bits.
+                self.assertEqual(os.stat(point + "/program").st_mode & 0o7777, 0o755)
+                write_file(point + "/staged", program, mode=0o755)
+                os.chmod(point + "/staged", 0o6755)
+                self.assertEqual(os.stat(point + "/staged").st_mode & 0o7777, 0o6755)
+                self.assertEqual(len(self.ids(point + "/program")), 1)
+                self.assertNotEqual(self.ids(point + "/program"), ["root"])
+                if attributes & MOUNT_ATTR_NOSUID:
+                    self.assertNotEqual(self.ids(point + "/staged"), ["root"])
+                else:
+                    self.assertIn(self.ids(point + "/staged"), ("EACCES", "EPERM"))
+                # Without the bits it is a program like any other.
+                os.chmod(point + "/staged", 0o755)
+                self.assertEqual(self.ids(point + "/staged"), self.ids(point + "/program"))
+
+    def test_file_capabilities(self):
+        if subprocess.run(["sh", "-c", "command -v setcap"], capture_output=True).returncode != 0:
+            self.skipTest("there is no setcap")
+        stage = self.scratch("stage")
+        with open("/bin/cat", "rb") as file:
+            write_file(stage + "/cat", file.read(), mode=0o755)
+        run("setcap", "cap_dac_override,cap_dac_read_search+ep", stage + "/cat")
+        secret = os.path.join(self.directory, "secret")
+        write_file(secret, b"secret", mode=0o600)
+
+        def child(path):
+            os.setgroups([])
+            os.setgid(1000)
+            os.setuid(1000)
+            try:
+                return subprocess.run([path, secret], capture_output=True).stdout
+            except OSError:
+                return b"refused"
+
+        self.assertEqual(in_child(child, stage + "/cat"), b"secret")  # so it would count
+        for attributes in (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, 0):
+            with self.subTest(attributes=attributes):
+                point = self.mount(TREE, attributes=attributes, stage=stage)
+                self.assertIn(in_child(child, point + "/cat"), (b"", b"refused"))
+                unmount(point)
+
+
+class Devices(Guest):
+    def test_in_a_stage_that_was_prepared(self):
+        stage = self.scratch("stage")
+        os.mkdir(stage + "/dir")
+        os.mknod(stage + "/null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        os.mknod(stage + "/dir/zero", stat.S_IFCHR | 0o666, os.makedev(1, 5))
+        os.mknod(stage + "/loop", stat.S_IFBLK | 0o666, os.makedev(7, 0))
+        os.close(os.open(stage + "/null", os.O_RDWR))  # so it would open
+        for attributes in (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, 0):
+            with self.subTest(attributes=attributes):
+                point = self.mount(TREE, attributes=attributes, stage=stage)
+                for name in ("null", "dir/zero", "loop"):
+                    self.answers("EACCES", os.open, os.path.join(point, name), os.O_RDONLY)
+                    self.answers("EACCES", os.open, os.path.join(point, name), os.O_RDWR)
+                self.answers("EPERM", os.mknod, point + "/new", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+                unmount(point)
+
+    def test_other_nodes_open(self):
+        stage = self.scratch("stage")
+        os.mkfifo(stage + "/fifo")
+        point = self.mount(TREE, stage=stage)
+        fd = os.open(point + "/fifo", os.O_RDWR)
+        os.write(fd, b"through")
+        self.assertEqual(os.read(fd, 100), b"through")
+        os.close(fd)
+
+
+class Names(Guest):
+    def test_links_in_a_prepared_stage_stay_inside(self):
+        """A staged symlink is the reader's to follow, from where the reader stands; its parts are not looked up by us."""
+        stage = self.scratch("stage")
+        os.symlink("/etc", stage + "/dir")  # the name of an input directory
+        os.symlink("/etc/hostname", stage + "/file")
+        point = self.mount(TREE, stage=stage)
+        self.assertEqual(os.listdir(point + "/dir"), ["inner"])
+        self.assertEqual(read_file(point + "/file"), b"content\n")
+        self.assertIn(errno_name(write_file, point + "/dir/new"), ("EEXIST", "ENOTDIR", "ESTALE", "EIO"))
+        self.assertFalse(os.path.exists("/etc/new"))
+        self.assertEqual(sorted(os.listdir(point)), ["dir", "file"])
+
+
+if __name__ == "__main__":
+    main()
