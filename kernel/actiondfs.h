@@ -29,6 +29,7 @@
 #include <linux/path.h>
 #include <linux/ratelimit.h>
 #include <linux/refcount.h>
+#include <linux/siphash.h>
 #include <linux/xattr.h>
 
 #include "compat.h"
@@ -65,7 +66,15 @@ struct adfs_cas {
 	struct path path;	 /* a private clone of the mount, read-only */
 	const struct cred *cred; /* of the first of its mounts */
 	enum adfs_layout layout;
+	struct list_head blobs; /* adfs_blob_cache.lock: those that are in the cache */
 };
+
+/* Where an entry and its name are in a Directory's bytes. */
+struct adfs_slot {
+	u32 entry;
+	u32 name;
+	u8 name_len;
+} __packed;
 
 /* A Directory that was read, checked and parsed. Immutable. */
 struct adfs_dir {
@@ -74,11 +83,10 @@ struct adfs_dir {
 	refcount_t refs;	  /* one of the cache, while it is in there */
 	bool used;		  /* since the cache's hand last passed */
 	struct adfs_digest digest;
-	u64 domain; /* 0: the hash was checked; else the mount that trusts it */
 	u8 *blob;
 	struct actiondfs_properties properties;
 	u32 counts[ACTIONDFS_ENTRY_KINDS];
-	u32 offsets[]; /* of the entries: files, directories, symlinks, each by name */
+	struct adfs_slot slots[]; /* files, directories, symlinks, each by name */
 };
 
 /*
@@ -91,7 +99,8 @@ struct adfs_blob {
 	refcount_t users;
 	refcount_t refs;
 	bool used;
-	const struct adfs_cas *cas; /* a key only; the cache forgets a CAS before it goes */
+	struct list_head of_cas;  /* adfs_blob_cache.lock */
+	struct adfs_cas *cas;	  /* the cache forgets a CAS before it goes */
 	struct adfs_digest digest;
 	struct file *file;
 	struct rcu_head rcu;
@@ -111,7 +120,6 @@ struct adfs_sb {
 	bool claimed;	 /* adfs_mounts_lock: `stage` is nobody else's */
 	kuid_t uid;
 	kgid_t gid;
-	u64 domain; /* for adfs_dir.domain; unique, never 0 */
 	struct mutex mirror_lock;
 	enum adfs_layout layout;
 	struct ratelimit_state log_limit;
@@ -131,6 +139,7 @@ struct adfs_inode {
 	 */
 	struct dentry *stage;
 	struct adfs_digest digest; /* input files and directories */
+	u64 place;		   /* input directories: parent's place and name, adfs_place() */
 	struct mutex lock;
 	bool input;
 	struct inode vfs_inode;
@@ -189,10 +198,13 @@ extern const struct inode_operations adfs_staged_symlink_iops;
 struct inode *adfs_alloc_inode(struct super_block *sb);
 void adfs_free_inode(struct inode *inode);
 void adfs_evict_inode(struct inode *inode);
+void adfs_destroy_inode(struct inode *inode);
 /* The number of an entry of the directory `parent`. */
 u64 adfs_entry_ino(const struct adfs_sb *sbi, u64 parent, const struct actiondfs_entry *entry);
 /* The inode with that number and what the entry says of it; new or known. */
-struct inode *adfs_iget_input(struct super_block *sb, u64 ino, const struct actiondfs_entry *entry);
+u64 adfs_place(u64 parent_place, const struct actiondfs_entry *entry);
+struct inode *adfs_iget_input(struct super_block *sb, u64 ino, u64 place,
+			      const struct actiondfs_entry *entry);
 struct inode *adfs_iget_root(struct super_block *sb);
 /* The inode of a real file. The dentry is borrowed. */
 struct inode *adfs_iget_staged(struct super_block *sb, struct dentry *real);
@@ -235,14 +247,20 @@ struct adfs_make {
 	const char *target;
 	kuid_t uid;
 	kgid_t gid;
+	bool unseen; /* the directory keeps its time */
 };
 /* The real directory of a directory's staged children, made if there is none. Borrowed. */
 struct dentry *adfs_stage_directory(struct dentry *dentry);
 /* The staged child, with a reference; NULL: there is none. */
 struct dentry *adfs_stage_lookup(struct adfs_sb *sbi, struct dentry *parent,
 				 const struct qstr *name);
-/* All that is to be known of a new file's owner. Pair with revert_creds() of the result. */
-const struct cred *adfs_stage_override_creds(struct adfs_sb *sbi, kuid_t uid, kgid_t gid);
+/* The mounter's credentials, with the owner of what is to be made: from begin to end. ENOMEM. */
+struct adfs_creator {
+	const struct cred *old;
+	struct cred *cred;
+};
+int adfs_creator_begin(struct adfs_sb *sbi, kuid_t uid, kgid_t gid, struct adfs_creator *creator);
+void adfs_creator_end(struct adfs_creator *creator);
 struct dentry *adfs_stage_make(struct adfs_sb *sbi, struct dentry *parent, const struct qstr *name,
 			       const struct adfs_make *make);
 struct dentry *adfs_stage_link(struct adfs_sb *sbi, struct dentry *old, struct dentry *parent,
@@ -283,12 +301,14 @@ ssize_t adfs_listxattr(struct dentry *dentry, char *list, size_t size);
 
 /* export.c */
 extern const struct export_operations adfs_export_ops;
+extern siphash_key_t adfs_secret_key; /* of this load of the module */
 void adfs_export_init(void);
 
 /* cas.c */
 /* Of what clone_private_mount() made: a plain mntput() would leave the mount there for ever. */
 void adfs_put_clone(struct path *path);
-struct adfs_cas *adfs_cas_get(const struct path *path, enum adfs_layout layout);
+struct adfs_cas *adfs_cas_get(const struct path *path, enum adfs_layout layout,
+			      const struct cred *cred);
 void adfs_cas_put(struct adfs_cas *cas);
 void adfs_digest_text(const struct adfs_digest *digest, char text[ADFS_HEX_SIZE]);
 bool adfs_digest_is_empty(const struct adfs_digest *digest);
@@ -320,8 +340,6 @@ bool adfs_dir_find(const struct adfs_dir *dir, const char *name, size_t len,
 		   struct actiondfs_entry *entry);
 /* False: no such index, counted over all three lists. */
 bool adfs_dir_entry(const struct adfs_dir *dir, u32 index, struct actiondfs_entry *entry);
-/* Drops what only this mount could use. */
-void adfs_dir_cache_forget(u64 domain);
 
 /* blob_cache.c */
 int adfs_blob_cache_init(void);
@@ -334,7 +352,7 @@ void adfs_blob_close(struct adfs_blob *blob);
 /* Lets go of what an inode remembers. */
 void adfs_blob_put(struct adfs_blob *blob);
 /* Closes all that is open of a CAS for the cache's sake. */
-void adfs_blob_cache_forget(const struct adfs_cas *cas);
+void adfs_blob_cache_forget(struct adfs_cas *cas);
 
 /* stats.c: what is printed in /proc */
 int adfs_stats_init(void);

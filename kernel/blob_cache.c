@@ -24,6 +24,9 @@
 /* How long a deleted blob may stay open for nobody. */
 #define ADFS_REAP_INTERVAL (5 * HZ)
 
+/* Blobs to look at without letting go of the lock. */
+#define ADFS_REAP_STEP 256UL
+
 static unsigned int adfs_blob_cache_max = 16384;
 module_param_named(blob_cache_max, adfs_blob_cache_max, uint, 0644);
 MODULE_PARM_DESC(blob_cache_max, "blobs to keep open");
@@ -73,6 +76,7 @@ static void adfs_blob_drop(struct adfs_blob *blob, struct list_head *dispose)
 {
 	lockdep_assert_held(&adfs_blob_cache.lock);
 	hash_del_rcu(&blob->bucket);
+	list_del(&blob->of_cas);
 	list_move(&blob->lru, dispose);
 	adfs_blob_cache.count--;
 }
@@ -140,27 +144,42 @@ static unsigned long adfs_blob_cache_count(struct shrinker *shrinker, struct shr
 
 static unsigned long adfs_blob_cache_scan(struct shrinker *shrinker, struct shrink_control *sc)
 {
-	return adfs_blob_cache_evict(0, sc->nr_to_scan) ?: SHRINK_STOP;
+	/* 0 if all was used of late: the next round will. */
+	return adfs_blob_cache_evict(0, sc->nr_to_scan);
+}
+
+/* Looks at a few and puts them last. Returns how many it has closed. */
+static unsigned long adfs_blob_cache_reap_some(unsigned long scan)
+{
+	unsigned long reaped = 0;
+	struct adfs_blob *blob;
+	LIST_HEAD(dispose);
+
+	spin_lock(&adfs_blob_cache.lock);
+	while (scan-- && !list_empty(&adfs_blob_cache.lru)) {
+		blob = list_first_entry(&adfs_blob_cache.lru, struct adfs_blob, lru);
+		if (adfs_blob_is_gone(blob)) {
+			adfs_blob_drop(blob, &dispose);
+			reaped++;
+		} else {
+			list_move_tail(&blob->lru, &adfs_blob_cache.lru);
+		}
+	}
+	spin_unlock(&adfs_blob_cache.lock);
+	adfs_blob_dispose(&dispose);
+	return reaped;
 }
 
 static void adfs_blob_cache_reap(struct work_struct *work)
 {
-	struct adfs_blob *blob, *next;
-	unsigned long left, reaped = 0;
-	LIST_HEAD(dispose);
+	unsigned long reaped = 0, looked, count = READ_ONCE(adfs_blob_cache.count);
 
-	spin_lock(&adfs_blob_cache.lock);
-	list_for_each_entry_safe(blob, next, &adfs_blob_cache.lru, lru) {
-		if (adfs_blob_is_gone(blob)) {
-			adfs_blob_drop(blob, &dispose);
-			reaped++;
-		}
+	for (looked = 0; looked < count; looked += ADFS_REAP_STEP) {
+		reaped += adfs_blob_cache_reap_some(min(count - looked, ADFS_REAP_STEP));
+		cond_resched();
 	}
-	left = adfs_blob_cache.count;
-	spin_unlock(&adfs_blob_cache.lock);
-	adfs_blob_dispose(&dispose);
 	adfs_module_stat_add(blob_path_cache_evictions, reaped);
-	if (left)
+	if (READ_ONCE(adfs_blob_cache.count))
 		queue_delayed_work(system_unbound_wq, &adfs_blob_cache.reap, ADFS_REAP_INTERVAL);
 }
 
@@ -194,7 +213,7 @@ static struct adfs_blob *adfs_blob_make(struct adfs_sb *sbi, const struct adfs_d
 	if (err)
 		goto out;
 	err = -ENOMEM;
-	blob = kzalloc(sizeof(*blob), GFP_KERNEL);
+	blob = kzalloc(sizeof(*blob), GFP_KERNEL_ACCOUNT);
 	if (!blob)
 		goto out;
 	INIT_LIST_HEAD(&blob->lru);
@@ -230,6 +249,7 @@ static struct adfs_blob *adfs_blob_cache_add(struct adfs_sb *sbi, struct adfs_bl
 		refcount_inc(&blob->users);
 		hash_add_rcu(adfs_blob_cache.buckets, &blob->bucket, adfs_blob_key(&blob->digest));
 		list_add_tail(&blob->lru, &adfs_blob_cache.lru);
+		list_add(&blob->of_cas, &blob->cas->blobs);
 		adfs_blob_cache.count++;
 	}
 	spin_unlock(&adfs_blob_cache.lock);
@@ -320,15 +340,16 @@ struct adfs_blob *adfs_blob_reopen(struct inode *inode, struct adfs_blob *stale)
 	return adfs_blob_open(inode);
 }
 
-void adfs_blob_cache_forget(const struct adfs_cas *cas)
+void adfs_blob_cache_forget(struct adfs_cas *cas)
 {
-	struct adfs_blob *blob, *next;
+	struct adfs_blob *blob;
 	LIST_HEAD(dispose);
 
 	spin_lock(&adfs_blob_cache.lock);
-	list_for_each_entry_safe(blob, next, &adfs_blob_cache.lru, lru) {
-		if (blob->cas == cas)
-			adfs_blob_drop(blob, &dispose);
+	while (!list_empty(&cas->blobs)) {
+		blob = list_first_entry(&cas->blobs, struct adfs_blob, of_cas);
+		adfs_blob_drop(blob, &dispose);
+		cond_resched_lock(&adfs_blob_cache.lock);
 	}
 	spin_unlock(&adfs_blob_cache.lock);
 	adfs_blob_dispose(&dispose);

@@ -52,9 +52,9 @@ void adfs_put_clone(struct path *path)
 	kern_unmount_array(&path->mnt, 1);
 }
 
-struct adfs_cas *adfs_cas_get(const struct path *path, enum adfs_layout layout)
+struct adfs_cas *adfs_cas_get(const struct path *path, enum adfs_layout layout,
+			      const struct cred *cred)
 {
-	const struct cred *cred = current_cred();
 	struct adfs_cas *cas;
 	struct vfsmount *mnt;
 
@@ -83,6 +83,7 @@ struct adfs_cas *adfs_cas_get(const struct path *path, enum adfs_layout layout)
 	cas->path.mnt = mnt;
 	cas->path.dentry = dget(path->dentry);
 	cas->layout = layout;
+	INIT_LIST_HEAD(&cas->blobs);
 	cas->cred = get_cred(cred);
 	list_add(&cas->list, &adfs_cas_list);
 out:
@@ -252,7 +253,7 @@ u8 *adfs_cas_read(struct adfs_sb *sbi, struct adfs_digest *digest, bool size_kno
 		goto out_path;
 	}
 	err = -ENOMEM;
-	data = kvmalloc(max_t(size_t, digest->size, 1), GFP_KERNEL);
+	data = kvmalloc(max_t(size_t, digest->size, 1), GFP_KERNEL_ACCOUNT);
 	if (!data)
 		goto out_file;
 	got = adfs_read_all(file, data, digest->size);

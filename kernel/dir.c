@@ -124,7 +124,8 @@ static struct inode *adfs_lookup_input(struct inode *dir, const struct qstr *nam
 		return ERR_PTR(err);
 	if (!adfs_dir_find(ADFS_I(dir)->dir, name->name, name->len, &entry))
 		return NULL;
-	inode = adfs_iget_input(dir->i_sb, adfs_entry_ino(sbi, dir->i_ino, &entry), &entry);
+	inode = adfs_iget_input(dir->i_sb, adfs_entry_ino(sbi, dir->i_ino, &entry),
+				adfs_place(ADFS_I(dir)->place, &entry), &entry);
 	if (IS_ERR(inode) || !S_ISDIR(inode->i_mode) || !sbi->stage.dentry)
 		return inode;
 	err = adfs_find_mirror(sbi, dir, inode, name);

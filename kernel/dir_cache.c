@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Parsed Directories: once for the host, for all mounts. Directories are content-addressed, and
- * their hashes were checked when they came in, so one mount may use what another has read. A mount
- * that does not want them checked (verify=none) has entries of its own.
+ * their hashes were checked when they came in, so one mount may use what another has read. What was
+ * not checked (verify=none) does not come in here: it belongs to the inode that asked for it.
  *
- * An entry is the blob and the offsets of its entries in it: what is needed of an entry is read
- * from the blob's bytes each time. Entries that no inode refers to are kept for the next mount,
- * within a bound, and go when memory is short.
+ * A Directory is kept as its bytes, and where its entries are in them: what is needed of an entry is
+ * read from there each time. What no inode refers to is kept for the next mount, within a bound, and
+ * goes when memory is short. Memory is accounted to who read it first, as in the page cache.
  */
 #include <linux/hashtable.h>
 #include <linux/mm.h>
@@ -17,7 +17,10 @@
 
 #include "actiondfs.h"
 
-#define ADFS_DIR_CACHE_BITS 14
+#define ADFS_DIR_CACHE_BITS 16
+
+/* Entries between two chances for others to run. */
+#define ADFS_PARSE_STEP 4096
 
 static unsigned long adfs_dir_cache_max;
 module_param_named(dir_cache_max, adfs_dir_cache_max, ulong, 0644);
@@ -33,7 +36,7 @@ static struct {
 
 static size_t adfs_dir_bytes(const struct adfs_dir *dir)
 {
-	return sizeof(*dir) + sizeof(dir->offsets[0]) * adfs_dir_count(dir) + dir->digest.size;
+	return sizeof(*dir) + sizeof(dir->slots[0]) * adfs_dir_count(dir) + dir->digest.size;
 }
 
 static u32 adfs_dir_key(const struct adfs_digest *digest)
@@ -114,16 +117,17 @@ static unsigned long adfs_dir_cache_scan(struct shrinker *shrinker, struct shrin
 
 	adfs_dir_cache_reclaim(bytes > want ? bytes - want : 0, sc->nr_to_scan * 16);
 	want = READ_ONCE(adfs_dir_cache.bytes);
-	return bytes > want ? DIV_ROUND_UP(bytes - want, PAGE_SIZE) : SHRINK_STOP;
+	/* Nothing yet, if all was used of late: the next round will. */
+	return bytes > want ? DIV_ROUND_UP(bytes - want, PAGE_SIZE) : 0;
 }
 
-static struct adfs_dir *adfs_dir_cache_find(const struct adfs_digest *digest, u64 domain)
+static struct adfs_dir *adfs_dir_cache_find(const struct adfs_digest *digest)
 {
 	struct adfs_dir *dir;
 
 	lockdep_assert_held(&adfs_dir_cache.lock);
 	hash_for_each_possible(adfs_dir_cache.buckets, dir, bucket, adfs_dir_key(digest)) {
-		if (dir->domain == domain && dir->digest.size == digest->size &&
+		if (dir->digest.size == digest->size &&
 		    !memcmp(dir->digest.hash, digest->hash, sizeof(digest->hash))) {
 			dir->used = true;
 			refcount_inc(&dir->refs);
@@ -139,7 +143,7 @@ static struct adfs_dir *adfs_dir_cache_add(struct adfs_sb *sbi, struct adfs_dir 
 	struct adfs_dir *other;
 
 	spin_lock(&adfs_dir_cache.lock);
-	other = adfs_dir_cache_find(&dir->digest, dir->domain);
+	other = adfs_dir_cache_find(&dir->digest);
 	if (!other) {
 		refcount_inc(&dir->refs);
 		hash_add(adfs_dir_cache.buckets, &dir->bucket, adfs_dir_key(&dir->digest));
@@ -157,15 +161,24 @@ static struct adfs_dir *adfs_dir_cache_add(struct adfs_sb *sbi, struct adfs_dir 
 }
 
 struct adfs_dir_build {
-	struct adfs_dir *dir;
+	struct adfs_dir *dir; /* NULL: the first time, to count */
 	u32 next[ACTIONDFS_ENTRY_KINDS];
+	u32 seen;
 };
 
 static int adfs_dir_note(void *context, const struct actiondfs_entry *entry, u32 offset)
 {
 	struct adfs_dir_build *build = context;
+	struct adfs_slot *slot;
 
-	build->dir->offsets[build->next[entry->kind]++] = offset;
+	if (!(++build->seen % ADFS_PARSE_STEP))
+		cond_resched();
+	if (!build->dir)
+		return 0;
+	slot = &build->dir->slots[build->next[entry->kind]++];
+	slot->entry = offset;
+	slot->name = entry->name.data - build->dir->blob;
+	slot->name_len = entry->name.size;
 	return 0;
 }
 
@@ -191,12 +204,12 @@ static struct adfs_dir *adfs_dir_parse(struct adfs_sb *sbi, const struct adfs_di
 	size_t count;
 
 	/* Once to check and to count, once to note where the entries are. */
-	if (actiondfs_directory_parse(blob, digest->size, NULL, NULL, &result)) {
+	if (actiondfs_directory_parse(blob, digest->size, adfs_dir_note, &build, &result)) {
 		kvfree(blob);
 		return ERR_PTR(adfs_dir_refuse(sbi, digest, &result));
 	}
 	count = (size_t)result.counts[0] + result.counts[1] + result.counts[2];
-	dir = kvmalloc(struct_size(dir, offsets, count), GFP_KERNEL);
+	dir = kvmalloc(struct_size(dir, slots, count), GFP_KERNEL_ACCOUNT);
 	if (!dir) {
 		kvfree(blob);
 		return ERR_PTR(-ENOMEM);
@@ -213,7 +226,6 @@ static struct adfs_dir *adfs_dir_parse(struct adfs_sb *sbi, const struct adfs_di
 	build.next[ACTIONDFS_ENTRY_DIRECTORY] = dir->counts[ACTIONDFS_ENTRY_FILE];
 	build.next[ACTIONDFS_ENTRY_SYMLINK] =
 		dir->counts[ACTIONDFS_ENTRY_FILE] + dir->counts[ACTIONDFS_ENTRY_DIRECTORY];
-	cond_resched();
 	actiondfs_directory_parse(blob, digest->size, adfs_dir_note, &build, &result);
 	return dir;
 }
@@ -222,14 +234,13 @@ struct adfs_dir *adfs_dir_get(struct adfs_sb *sbi, const struct adfs_digest *wan
 			      bool size_known)
 {
 	struct adfs_digest digest = *wanted;
-	u64 domain = sbi->verify ? 0 : sbi->domain;
 	struct adfs_dir *dir = NULL;
 	u8 *blob;
 
 	adfs_stat_inc(sbi, cached_dir_requests);
-	if (size_known) {
+	if (size_known && sbi->verify) {
 		spin_lock(&adfs_dir_cache.lock);
-		dir = adfs_dir_cache_find(&digest, domain);
+		dir = adfs_dir_cache_find(&digest);
 		spin_unlock(&adfs_dir_cache.lock);
 	}
 	if (dir) {
@@ -243,12 +254,11 @@ struct adfs_dir *adfs_dir_get(struct adfs_sb *sbi, const struct adfs_digest *wan
 	dir = adfs_dir_parse(sbi, &digest, blob);
 	if (IS_ERR(dir))
 		return dir;
-	dir->domain = domain;
 	adfs_stat_inc(sbi, cached_dir_builds);
 	adfs_stat_add(sbi, cached_dir_bytes, adfs_dir_bytes(dir));
 	adfs_stat_add(sbi, cached_file_records, dir->counts[ACTIONDFS_ENTRY_FILE]);
 	adfs_stat_add(sbi, cached_dir_records, dir->counts[ACTIONDFS_ENTRY_DIRECTORY]);
-	return adfs_dir_cache_add(sbi, dir);
+	return sbi->verify ? adfs_dir_cache_add(sbi, dir) : dir;
 }
 
 bool adfs_dir_entry(const struct adfs_dir *dir, u32 index, struct actiondfs_entry *entry)
@@ -256,14 +266,15 @@ bool adfs_dir_entry(const struct adfs_dir *dir, u32 index, struct actiondfs_entr
 	if (index >= adfs_dir_count(dir))
 		return false;
 	/* The blob was accepted as a whole, so this cannot fail. */
-	return !actiondfs_directory_entry(dir->blob, dir->digest.size, dir->offsets[index], entry);
+	return !actiondfs_directory_entry(dir->blob, dir->digest.size, dir->slots[index].entry, entry);
 }
 
-static int adfs_compare_names(const char *a, size_t a_len, const struct actiondfs_slice *b)
+static int adfs_compare_names(const char *name, size_t len, const struct adfs_dir *dir,
+			      const struct adfs_slot *slot)
 {
-	int order = memcmp(a, b->data, min(a_len, b->size));
+	int order = memcmp(name, dir->blob + slot->name, min_t(size_t, len, slot->name_len));
 
-	return order ?: (a_len > b->size) - (a_len < b->size);
+	return order ?: (len > slot->name_len) - (len < slot->name_len);
 }
 
 bool adfs_dir_find(const struct adfs_dir *dir, const char *name, size_t len,
@@ -278,9 +289,7 @@ bool adfs_dir_find(const struct adfs_dir *dir, const char *name, size_t len,
 		begin = high;
 		while (low < high) {
 			u32 middle = low + (high - low) / 2;
-			struct actiondfs_slice found = actiondfs_directory_name(
-				dir->blob, dir->digest.size, dir->offsets[middle]);
-			int order = adfs_compare_names(name, len, &found);
+			int order = adfs_compare_names(name, len, dir, &dir->slots[middle]);
 
 			if (!order)
 				return adfs_dir_entry(dir, middle, entry);
@@ -291,20 +300,6 @@ bool adfs_dir_find(const struct adfs_dir *dir, const char *name, size_t len,
 		}
 	}
 	return false;
-}
-
-void adfs_dir_cache_forget(u64 domain)
-{
-	struct adfs_dir *dir, *next;
-	LIST_HEAD(dispose);
-
-	spin_lock(&adfs_dir_cache.lock);
-	list_for_each_entry_safe(dir, next, &adfs_dir_cache.lru, lru) {
-		if (dir->domain == domain)
-			adfs_dir_drop(dir, &dispose);
-	}
-	spin_unlock(&adfs_dir_cache.lock);
-	adfs_dir_dispose(&dispose);
 }
 
 int adfs_dir_cache_init(void)

@@ -27,7 +27,7 @@ struct adfs_handle {
 
 #define ADFS_HANDLE_WORDS (sizeof(struct adfs_handle) / sizeof(u32))
 
-static siphash_key_t adfs_handle_key;
+siphash_key_t adfs_secret_key __read_mostly;
 
 static u64 adfs_handle_code(const struct adfs_sb *sbi, const struct adfs_handle *handle)
 {
@@ -38,7 +38,7 @@ static u64 adfs_handle_code(const struct adfs_sb *sbi, const struct adfs_handle 
 
 	memcpy(all.handle, handle, sizeof(all.handle));
 	memcpy(all.root, sbi->root.hash, sizeof(all.root));
-	return siphash(&all, sizeof(all), &adfs_handle_key);
+	return siphash(&all, sizeof(all), &adfs_secret_key);
 }
 
 static int adfs_encode_fh(struct inode *inode, u32 *fh, int *max_len, struct inode *parent)
@@ -48,7 +48,7 @@ static int adfs_encode_fh(struct inode *inode, u32 *fh, int *max_len, struct ino
 	struct timespec64 mtime = inode_get_mtime(inode);
 
 	if (!ai->input)
-		return FILEID_INVALID;
+		return -EOPNOTSUPP;
 	if (*max_len < ADFS_HANDLE_WORDS) {
 		*max_len = ADFS_HANDLE_WORDS;
 		return FILEID_INVALID;
@@ -85,7 +85,7 @@ static struct inode *adfs_handle_inode(struct super_block *sb, struct adfs_handl
 	entry.properties.has_mtime = true;
 	entry.properties.mtime_seconds = handle->mtime_seconds;
 	entry.properties.mtime_nanos = handle->mtime_nanos;
-	return adfs_iget_input(sb, handle->ino, &entry);
+	return adfs_iget_input(sb, handle->ino, 0, &entry);
 }
 
 static struct dentry *adfs_fh_to_dentry(struct super_block *sb, struct fid *fid, int fh_len,
@@ -122,5 +122,5 @@ const struct export_operations adfs_export_ops = {
 
 void adfs_export_init(void)
 {
-	get_random_bytes(&adfs_handle_key, sizeof(adfs_handle_key));
+	get_random_bytes(&adfs_secret_key, sizeof(adfs_secret_key));
 }

@@ -3,9 +3,10 @@
  * Open files. Data never passes through here: reads, writes, splices and mappings go to the blob or
  * to the stage file, and use its page cache.
  *
- * file->private_data is the struct adfs_blob of an input (NULL: an empty one), and the real struct
- * file of what is staged. The blob's open file is shared by all; a mapping gets a file of its own,
- * so that /proc/<pid>/maps shows the path in this mount.
+ * file->private_data of what is staged is the real struct file; of an input its struct adfs_blob
+ * (NULL: an empty one), or, once it was mapped, a struct adfs_mapped with a bit set. The blob's open
+ * file is shared by all; mappings of one open file share another, which shows the path in this mount
+ * in /proc/<pid>/maps.
  */
 #include <linux/backing-file.h>
 #include <linux/fadvise.h>
@@ -14,10 +15,20 @@
 #include <linux/fs.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
+#include <linux/huge_mm.h>
 #include <linux/mount.h>
+#include <linux/slab.h>
 #include <linux/splice.h>
 
 #include "actiondfs.h"
+
+/* An input that was mapped. Nothing is spent on those, the most, that only are read. */
+struct adfs_mapped {
+	struct adfs_blob *blob;
+	struct file *file; /* open with the user's path */
+};
+
+#define ADFS_MAPPED 1UL
 
 /* What fcntl(F_SETFL) may change on an open file. */
 #define ADFS_SETFL_MASK (O_APPEND | O_NONBLOCK | O_NDELAY | O_DIRECT)
@@ -26,6 +37,21 @@
 const struct address_space_operations adfs_aops = {
 	.direct_IO = noop_direct_IO,
 };
+
+static struct adfs_mapped *adfs_file_mapped(const struct file *file)
+{
+	unsigned long data = (unsigned long)READ_ONCE(file->private_data);
+
+	return data & ADFS_MAPPED ? (struct adfs_mapped *)(data & ~ADFS_MAPPED) : NULL;
+}
+
+/* Of an input; NULL: it is empty. */
+static struct adfs_blob *adfs_file_blob(const struct file *file)
+{
+	const struct adfs_mapped *mapped = adfs_file_mapped(file);
+
+	return mapped ? mapped->blob : READ_ONCE(file->private_data);
+}
 
 struct file *adfs_open_staged(struct adfs_sb *sbi, struct file *file)
 {
@@ -47,8 +73,10 @@ struct file *adfs_open_staged(struct adfs_sb *sbi, struct file *file)
 /* Set-id bits do not count here, whether the mount is nosuid or not. */
 static bool adfs_would_set_id(const struct file *file)
 {
-	return file->f_flags & __FMODE_EXEC &&
-	       file_inode(file)->i_mode & (S_ISUID | S_ISGID) &&
+	umode_t mode = file_inode(file)->i_mode;
+	bool set_id = mode & S_ISUID || (mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP);
+
+	return set_id && file->f_flags & __FMODE_EXEC &&
 	       !(file->f_path.mnt->mnt_flags & MNT_NOSUID);
 }
 
@@ -80,15 +108,27 @@ static int adfs_open(struct inode *inode, struct file *file)
 		return PTR_ERR(real);
 	file->f_flags &= ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC);
 	file->private_data = real;
+	adfs_copy_attributes(inode);
 	return 0;
 }
 
 static int adfs_release(struct inode *inode, struct file *file)
 {
-	if (!adfs_is_input(inode))
+	struct adfs_mapped *mapped;
+	struct adfs_blob *blob;
+
+	if (!adfs_is_input(inode)) {
 		fput(file->private_data);
-	else if (file->private_data)
-		adfs_blob_close(file->private_data);
+		return 0;
+	}
+	mapped = adfs_file_mapped(file);
+	blob = adfs_file_blob(file);
+	if (mapped) {
+		fput(mapped->file);
+		kfree(mapped);
+	}
+	if (blob)
+		adfs_blob_close(blob);
 	return 0;
 }
 
@@ -106,7 +146,7 @@ struct file *adfs_real_file(struct file *file)
 	struct file *real;
 
 	if (adfs_is_input(file_inode(file))) {
-		blob = file->private_data;
+		blob = adfs_file_blob(file);
 		return blob ? blob->file : NULL;
 	}
 	real = file->private_data;
@@ -122,10 +162,9 @@ struct file *adfs_real_file(struct file *file)
 
 static struct backing_file_ctx adfs_context(struct file *file)
 {
-	struct inode *inode = file_inode(file);
-	struct adfs_sb *sbi = ADFS_SB(inode->i_sb);
+	/* Also for inputs: their blobs are open, and a mount's own credentials are less shared. */
 	struct backing_file_ctx ctx = {
-		.cred = adfs_is_input(inode) ? sbi->cas->cred : sbi->cred,
+		.cred = ADFS_SB(file_inode(file)->i_sb)->cred,
 		ADFS_CTX_FILE(file)
 	};
 
@@ -149,7 +188,7 @@ static ssize_t adfs_read_input(struct kiocb *iocb, struct iov_iter *to)
 	struct inode *inode = file_inode(file);
 	struct adfs_sb *sbi = ADFS_SB(inode->i_sb);
 	struct backing_file_ctx ctx = adfs_context(file);
-	struct adfs_blob *blob = file->private_data, *again;
+	struct adfs_blob *blob = adfs_file_blob(file), *again;
 	ssize_t got;
 
 	if (!blob)
@@ -219,7 +258,7 @@ static ssize_t adfs_splice_read_input(struct file *file, loff_t *pos, struct pip
 {
 	struct inode *inode = file_inode(file);
 	struct adfs_sb *sbi = ADFS_SB(inode->i_sb);
-	struct adfs_blob *blob = file->private_data, *again;
+	struct adfs_blob *blob = adfs_file_blob(file), *again;
 	ssize_t got;
 
 	if (!blob)
@@ -274,25 +313,46 @@ static const struct vm_operations_struct adfs_empty_vm_ops = {
 	.fault = adfs_no_page,
 };
 
-static int adfs_mmap_input(struct file *file, struct vm_area_struct *vma)
+/* The file for mappings of this open file: made by the first of them. */
+static struct file *adfs_file_for_mapping(struct file *file, struct adfs_blob *blob)
 {
 	struct adfs_sb *sbi = ADFS_SB(file_inode(file)->i_sb);
+	struct adfs_mapped *mapped = adfs_file_mapped(file);
+	struct file *opened;
+
+	if (mapped)
+		return mapped->file;
+	mapped = kmalloc(sizeof(*mapped), GFP_KERNEL_ACCOUNT);
+	if (!mapped)
+		return ERR_PTR(-ENOMEM);
+	opened = adfs_open_backing(file, &blob->file->f_path, O_RDONLY, sbi->cas->cred);
+	if (IS_ERR(opened)) {
+		kfree(mapped);
+		return opened;
+	}
+	mapped->blob = blob;
+	mapped->file = opened;
+	if (cmpxchg(&file->private_data, (void *)blob,
+		    (void *)((unsigned long)mapped | ADFS_MAPPED)) != blob) {
+		fput(opened);
+		kfree(mapped);
+		opened = adfs_file_mapped(file)->file;
+	}
+	return opened;
+}
+
+static int adfs_mmap_input(struct file *file, struct vm_area_struct *vma)
+{
 	struct backing_file_ctx ctx = adfs_context(file);
-	struct adfs_blob *blob = file->private_data;
+	struct adfs_blob *blob = adfs_file_blob(file);
 	struct file *real;
-	int err;
 
 	if (!blob) {
 		vma->vm_ops = &adfs_empty_vm_ops;
 		return 0;
 	}
-	real = adfs_open_backing(file, &blob->file->f_path, O_RDONLY, sbi->cas->cred);
-	if (IS_ERR(real))
-		return PTR_ERR(real);
-	/* The mapping takes a reference of its own. */
-	err = backing_file_mmap(real, vma, &ctx);
-	fput(real);
-	return err;
+	real = adfs_file_for_mapping(file, blob);
+	return IS_ERR(real) ? PTR_ERR(real) : backing_file_mmap(real, vma, &ctx);
 }
 
 static int adfs_mmap_staged(struct file *file, struct vm_area_struct *vma)
@@ -478,6 +538,8 @@ const struct file_operations adfs_file_fops = {
 	.splice_read = adfs_splice_read_file,
 	.splice_write = adfs_splice_write_file,
 	.mmap = adfs_mmap,
+	/* As the filesystem below: large folios are mapped whole where addresses allow. */
+	.get_unmapped_area = thp_get_unmapped_area,
 	.fallocate = adfs_fallocate,
 	.fsync = adfs_fsync,
 	.flush = adfs_flush,

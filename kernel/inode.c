@@ -66,6 +66,7 @@ static void adfs_set_times(struct inode *inode, struct timespec64 time)
 
 struct adfs_input_key {
 	u64 ino;
+	u64 place; /* of a directory; see adfs_inode.place */
 	const struct actiondfs_entry *entry;
 };
 
@@ -86,7 +87,8 @@ static int adfs_input_test(struct inode *inode, void *data)
 		       ai->digest.size == entry->size &&
 		       !memcmp(ai->digest.hash, entry->hash, sizeof(entry->hash));
 	case ACTIONDFS_ENTRY_DIRECTORY:
-		return S_ISDIR(inode->i_mode) && ai->digest.size == entry->size &&
+		return S_ISDIR(inode->i_mode) && ai->place == key->place &&
+		       ai->digest.size == entry->size &&
 		       !memcmp(ai->digest.hash, entry->hash, sizeof(entry->hash));
 	default:
 		return S_ISLNK(inode->i_mode) && inode->i_size == entry->target.size &&
@@ -102,6 +104,7 @@ static int adfs_input_set(struct inode *inode, void *data)
 	struct adfs_inode *ai = ADFS_I(inode);
 
 	ai->input = true;
+	ai->place = key->place;
 	inode->i_ino = key->ino;
 	inode->i_mode = adfs_entry_mode(entry);
 	adfs_set_times(inode, adfs_entry_mtime(&entry->properties));
@@ -146,9 +149,25 @@ static void adfs_input_init(struct inode *inode)
 	}
 }
 
-struct inode *adfs_iget_input(struct super_block *sb, u64 ino, const struct actiondfs_entry *entry)
+/*
+ * Numbers can be forced to collide by who makes trees. A directory that had two places would be
+ * moved from one to the other, so its place is told by a key that nobody knows.
+ */
+u64 adfs_place(u64 parent_place, const struct actiondfs_entry *entry)
 {
-	struct adfs_input_key key = { .ino = ino, .entry = entry };
+	siphash_key_t key;
+
+	if (entry->kind != ACTIONDFS_ENTRY_DIRECTORY)
+		return 0;
+	key = adfs_secret_key;
+	key.key[1] ^= parent_place;
+	return siphash(entry->name.data, entry->name.size, &key);
+}
+
+struct inode *adfs_iget_input(struct super_block *sb, u64 ino, u64 place,
+			      const struct actiondfs_entry *entry)
+{
+	struct adfs_input_key key = { .ino = ino, .place = place, .entry = entry };
 	struct inode *inode = iget5_locked(sb, ino, adfs_input_test, adfs_input_set, &key);
 
 	if (!inode)
@@ -168,7 +187,8 @@ struct inode *adfs_iget_root(struct super_block *sb)
 
 	memcpy(entry.hash, sbi->root.hash, sizeof(entry.hash));
 	entry.size = sbi->root.size;
-	inode = adfs_iget_input(sb, adfs_input_ino(0, entry.hash, sizeof(entry.hash)), &entry);
+	inode = adfs_iget_input(sb, adfs_input_ino(0, entry.hash, sizeof(entry.hash)), 0,
+				&entry);
 	if (!IS_ERR(inode) && sbi->stage.dentry)
 		ADFS_I(inode)->stage = dget(sbi->stage.dentry);
 	return inode;
@@ -192,6 +212,8 @@ void adfs_copy_attributes(struct inode *inode)
 {
 	const struct inode *real = d_inode(adfs_stage_of(inode));
 
+	/* Asynchronous writes come here when they are done, without i_rwsem. */
+	spin_lock(&inode->i_lock);
 	inode->i_mode = real->i_mode;
 	inode->i_uid = real->i_uid;
 	inode->i_gid = real->i_gid;
@@ -204,6 +226,7 @@ void adfs_copy_attributes(struct inode *inode)
 		set_nlink(inode, real->i_nlink ? 1 : 0);
 	else
 		set_nlink(inode, real->i_nlink);
+	spin_unlock(&inode->i_lock);
 }
 
 static void adfs_staged_init(struct inode *inode)
@@ -254,7 +277,12 @@ void adfs_evict_inode(struct inode *inode)
 		adfs_dir_put(ai->dir);
 	else if (ai->input && S_ISREG(inode->i_mode))
 		adfs_blob_put(rcu_dereference_protected(ai->blob, true));
-	dput(ai->stage);
+}
+
+/* Not before the inode is out of the hash, where adfs_staged_test() looks at the dentry. */
+void adfs_destroy_inode(struct inode *inode)
+{
+	dput(ADFS_I(inode)->stage);
 }
 
 /* ---- attributes ---- */
@@ -263,7 +291,7 @@ static void adfs_input_getattr(struct mnt_idmap *idmap, struct inode *inode, str
 			       u32 request_mask)
 {
 	const struct dentry *mirror;
-	struct timespec64 mtime;
+	struct timespec64 mtime, own;
 
 	generic_fillattr(idmap, request_mask, inode, stat);
 	if (!S_ISDIR(inode->i_mode))
@@ -273,7 +301,8 @@ static void adfs_input_getattr(struct mnt_idmap *idmap, struct inode *inode, str
 	if (!mirror)
 		return;
 	mtime = inode_get_mtime(d_inode(mirror));
-	if (!timespec64_equal(&mtime, &stat->mtime)) {
+	own = timestamp_truncate(stat->mtime, d_inode(mirror));
+	if (!timespec64_equal(&mtime, &own)) {
 		stat->mtime = mtime;
 		stat->ctime = inode_get_ctime(d_inode(mirror));
 	}

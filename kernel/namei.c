@@ -193,13 +193,15 @@ static struct file *adfs_make_unnamed(struct adfs_sb *sbi, struct dentry *parent
 				      struct file *file, const struct adfs_make *make)
 {
 	const struct path below = { .mnt = sbi->stage.mnt, .dentry = parent };
-	const struct cred *old = adfs_stage_override_creds(sbi, make->uid, make->gid);
+	struct adfs_creator creator;
 	struct file *real;
+	int err;
 
-	if (!old)
-		return ERR_PTR(-ENOMEM);
+	err = adfs_creator_begin(sbi, make->uid, make->gid, &creator);
+	if (err)
+		return ERR_PTR(err);
 	real = adfs_open_backing_tmpfile(file, &below, make->mode, current_cred());
-	revert_creds(old);
+	adfs_creator_end(&creator);
 	return real;
 }
 

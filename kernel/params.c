@@ -258,7 +258,9 @@ static int adfs_get_tree(struct fs_context *fc)
 			return err;
 		}
 	}
-	cas = adfs_cas_get(&ctx->cas, sbi->layout);
+	if (ctx->cas.dentry->d_sb->s_magic == ACTIONDFS_MAGIC)
+		return invalf(fc, "cas: on actiondfs");
+	cas = adfs_cas_get(&ctx->cas, sbi->layout, sbi->cred);
 	if (IS_ERR(cas)) {
 		errorf(fc, "cas: cannot clone its mount: error %ld", PTR_ERR(cas));
 		return PTR_ERR(cas);
@@ -297,7 +299,7 @@ static int adfs_reconfigure(struct fs_context *fc)
 	    (ctx->cas.dentry && ctx->cas.dentry != sbi->cas->path.dentry) ||
 	    (ctx->stage.dentry && ctx->stage.dentry != sbi->stage.dentry))
 		return invalf(fc, "only ro and rw can be changed");
-	if (!(fc->sb_flags & SB_RDONLY) && !sbi->stage.dentry) {
+	if (fc->sb_flags_mask & SB_RDONLY && !(fc->sb_flags & SB_RDONLY) && !sbi->stage.dentry) {
 		errorf(fc, "rw: the mount has no stage");
 		return -EROFS;
 	}
@@ -327,9 +329,9 @@ static const struct fs_context_operations adfs_context_ops = {
 
 int adfs_init_fs_context(struct fs_context *fc)
 {
-	static atomic64_t domains = ATOMIC64_INIT(0);
 	struct adfs_fs_context *ctx = kzalloc(sizeof(*ctx), GFP_KERNEL);
 	struct adfs_sb *sbi;
+	struct cred *cred;
 
 	if (!ctx)
 		return -ENOMEM;
@@ -341,11 +343,18 @@ int adfs_init_fs_context(struct fs_context *fc)
 	mutex_init(&sbi->mirror_lock);
 	ratelimit_state_init(&sbi->log_limit, DEFAULT_RATELIMIT_INTERVAL, ADFS_LOG_BURST);
 	ratelimit_set_flags(&sbi->log_limit, RATELIMIT_MSG_ON_RELEASE);
-	sbi->cred = get_current_cred();
+	cred = prepare_creds();
+	if (!cred) {
+		kfree(sbi);
+		kfree(ctx);
+		return -ENOMEM;
+	}
+	/* Containers get no more of the stage's disk than their quota, and nothing of root's reserve. */
+	cap_lower(cred->cap_effective, CAP_SYS_RESOURCE);
+	sbi->cred = cred;
 	sbi->uid = GLOBAL_ROOT_UID;
 	sbi->gid = GLOBAL_ROOT_GID;
 	sbi->verify = true;
-	sbi->domain = atomic64_inc_return(&domains);
 	ctx->sbi = sbi;
 	fc->fs_private = ctx;
 	fc->ops = &adfs_context_ops;

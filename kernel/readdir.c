@@ -68,10 +68,10 @@ static int adfs_names_add(struct adfs_names *names, const char *name, int len, u
 	size_t need = names->size + struct_size((struct adfs_name *)NULL, name, len);
 	struct adfs_name *added;
 
-	if (need > U32_MAX)
+	if (need > INT_MAX)
 		return -ENOMEM;
 	if (need > names->capacity) {
-		size_t capacity = max_t(size_t, 2 * names->capacity, need + PAGE_SIZE);
+		size_t capacity = clamp_t(size_t, 2 * names->capacity, need + PAGE_SIZE, INT_MAX);
 
 		if (adfs_grow((void **)&names->bytes, names->size, capacity))
 			return -ENOMEM;
@@ -192,7 +192,9 @@ static bool adfs_emit_inputs(struct adfs_sb *sbi, struct inode *inode, struct di
 	const struct adfs_dir *dir = ADFS_I(inode)->dir;
 	struct actiondfs_entry entry;
 
-	for (; adfs_dir_entry(dir, ctx->pos - 2, &entry); ctx->pos++) {
+	for (; ctx->pos - 2 < adfs_dir_count(dir); ctx->pos++) {
+		if (!adfs_dir_entry(dir, ctx->pos - 2, &entry))
+			continue;
 		if (!dir_emit(ctx, (const char *)entry.name.data, entry.name.size,
 			      adfs_entry_ino(sbi, inode->i_ino, &entry), adfs_entry_type(&entry)))
 			return false;

@@ -81,22 +81,25 @@ out:
 	return err;
 }
 
-const struct cred *adfs_stage_override_creds(struct adfs_sb *sbi, kuid_t uid, kgid_t gid)
+int adfs_creator_begin(struct adfs_sb *sbi, kuid_t uid, kgid_t gid, struct adfs_creator *creator)
 {
 	const struct cred *old = override_creds(sbi->cred);
-	struct cred *creator;
 
+	creator->cred = prepare_creds();
+	revert_creds(old);
+	if (!creator->cred)
+		return -ENOMEM;
 	/* The filesystem below gives a new file to whom the credentials say. */
-	creator = prepare_creds();
-	if (!creator) {
-		revert_creds(old);
-		return NULL;
-	}
-	creator->fsuid = uid;
-	creator->fsgid = gid;
-	put_cred(override_creds(creator));
-	put_cred(creator);
-	return old;
+	creator->cred->fsuid = uid;
+	creator->cred->fsgid = gid;
+	creator->old = override_creds(creator->cred);
+	return 0;
+}
+
+void adfs_creator_end(struct adfs_creator *creator)
+{
+	revert_creds(creator->old);
+	put_cred(creator->cred);
 }
 
 static struct dentry *adfs_stage_make_locked(struct adfs_sb *sbi, struct dentry *parent,
@@ -134,22 +137,38 @@ static struct dentry *adfs_stage_make_locked(struct adfs_sb *sbi, struct dentry 
 struct dentry *adfs_stage_make(struct adfs_sb *sbi, struct dentry *parent, const struct qstr *name,
 			       const struct adfs_make *make)
 {
-	const struct cred *old;
+	struct inode *dir = d_inode(parent);
+	struct adfs_creator creator;
+	struct timespec64 before;
 	struct dentry *real;
 	int err;
 
 	err = mnt_want_write(sbi->stage.mnt);
 	if (err)
 		return ERR_PTR(err);
-	old = adfs_stage_override_creds(sbi, make->uid, make->gid);
-	if (!old) {
-		real = ERR_PTR(-ENOMEM);
+	err = adfs_creator_begin(sbi, make->uid, make->gid, &creator);
+	if (err) {
+		real = ERR_PTR(err);
 		goto out;
 	}
-	inode_lock_nested(d_inode(parent), I_MUTEX_PARENT);
+	inode_lock_nested(dir, I_MUTEX_PARENT);
+	before = inode_get_mtime(dir);
 	real = adfs_stage_make_locked(sbi, parent, name, make);
-	inode_unlock(d_inode(parent));
-	revert_creds(old);
+	if (!IS_ERR(real) && make->unseen) {
+		/* The time of a mirror tells of changes in it; a mirror below is none. */
+		struct iattr attr = {
+			.ia_valid = ATTR_MTIME | ATTR_MTIME_SET,
+			.ia_mtime = before,
+		};
+
+		err = notify_change(adfs_stage_idmap(sbi), parent, &attr, NULL);
+		if (err) {
+			dput(real);
+			real = ERR_PTR(err);
+		}
+	}
+	inode_unlock(dir);
+	adfs_creator_end(&creator);
 out:
 	mnt_drop_write(sbi->stage.mnt);
 	return real;
@@ -228,8 +247,9 @@ static int adfs_stage_rename_locked(struct adfs_sb *sbi, const struct adfs_renam
 	else if (new == trap)
 		err = flags & RENAME_EXCHANGE ? -EINVAL : -ENOTEMPTY;
 	else
+		/* That nothing is there was seen above; not each filesystem knows NOREPLACE. */
 		err = adfs_vfs_rename(adfs_stage_idmap(sbi), from->parent, old, to->parent, new,
-				      flags);
+				      flags & ~RENAME_NOREPLACE);
 	dput(new);
 out:
 	dput(old);
@@ -281,8 +301,8 @@ static int adfs_make_mirror(struct adfs_sb *sbi, struct dentry *dentry, struct d
 		.mode = S_IFDIR | 0755,
 		.uid = sbi->uid,
 		.gid = sbi->gid,
+		.unseen = true,
 	};
-	struct iattr attr = { .ia_valid = ATTR_MTIME | ATTR_MTIME_SET };
 	struct dentry *mirror;
 	int err;
 
@@ -291,14 +311,10 @@ static int adfs_make_mirror(struct adfs_sb *sbi, struct dentry *dentry, struct d
 		adfs_stat_inc(sbi, stage_ensure_dir_existing);
 		return 0;
 	}
-	/* The time of the directory above tells of changes in it; this is none. */
-	attr.ia_mtime = inode_get_mtime(d_inode(parent));
 	mirror = adfs_stage_make(sbi, parent, &dentry->d_name, &make);
 	if (IS_ERR(mirror))
 		return PTR_ERR(mirror);
 	err = adfs_dress_mirror(sbi, inode, mirror);
-	if (!err)
-		err = adfs_stage_set_attributes(sbi, parent, &attr);
 	if (err || cmpxchg(&ADFS_I(inode)->stage, NULL, mirror))
 		dput(mirror);
 	else
@@ -338,6 +354,9 @@ struct dentry *adfs_stage_directory(struct dentry *dentry)
 	}
 	if (!sbi->stage.dentry)
 		return ERR_PTR(-EROFS);
+	/* Staged, yet without a place in the stage: no such thing. */
+	if (WARN_ON_ONCE(!adfs_is_input(d_inode(dentry))))
+		return ERR_PTR(-ESTALE);
 	adfs_stat_inc(sbi, stage_ensure_dir_calls);
 	/* Inputs are never renamed: d_parent and d_name of what is listed stay as they are. */
 	mutex_lock(&sbi->mirror_lock);

@@ -62,8 +62,8 @@ static int adfs_sync_fs(struct super_block *sb, int wait)
 	struct super_block *below;
 	int err;
 
-	/* sync(2) without waiting comes to the filesystem below by itself. */
-	if (!sbi->stage.dentry || !wait)
+	/* Unmounting writes nothing back: that is for the host, in its own time. */
+	if (!sbi->stage.dentry || !wait || !sb->s_root)
 		return 0;
 	below = sbi->stage.dentry->d_sb;
 	down_read(&below->s_umount);
@@ -74,6 +74,7 @@ static int adfs_sync_fs(struct super_block *sb, int wait)
 
 static const struct super_operations adfs_super_ops = {
 	.alloc_inode = adfs_alloc_inode,
+	.destroy_inode = adfs_destroy_inode,
 	.free_inode = adfs_free_inode,
 	.evict_inode = adfs_evict_inode,
 	.drop_inode = generic_drop_inode,
@@ -166,7 +167,8 @@ int adfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_blocksize_bits = PAGE_SHIFT;
 	sb->s_maxbytes = cas_sb->s_maxbytes;
 	sb->s_time_gran = 1;
-	sb->s_iflags |= SB_I_NODEV;
+	/* sync(2) comes to the filesystem below by itself; syncfs(2) does not. */
+	sb->s_iflags |= SB_I_NODEV | SB_I_SKIP_SYNC;
 	sb->s_stack_depth = cas_sb->s_stack_depth;
 	if (stage_sb) {
 		sb->s_maxbytes = max(sb->s_maxbytes, stage_sb->s_maxbytes);
@@ -208,8 +210,6 @@ void adfs_free_sb(struct adfs_sb *sbi)
 {
 	if (!sbi)
 		return;
-	if (!sbi->verify)
-		adfs_dir_cache_forget(sbi->domain);
 	adfs_stats_remove_mount(sbi);
 	adfs_cas_put(sbi->cas);
 	adfs_put_clone(&sbi->stage);

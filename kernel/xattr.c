@@ -121,6 +121,11 @@ ssize_t adfs_listxattr(struct dentry *dentry, char *list, size_t size)
 
 	if (adfs_is_input(inode))
 		return 0;
+	old = override_creds(sbi->cred);
+	found = vfs_listxattr(adfs_stage_of(inode), NULL, 0);
+	revert_creds(old);
+	if (found <= 0)
+		return found;
 	/* The whole list, since what it has of others' is not known before. */
 	all = kvmalloc(XATTR_LIST_MAX, GFP_KERNEL_ACCOUNT);
 	if (!all)

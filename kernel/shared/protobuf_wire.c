@@ -1,6 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 #include "protobuf_wire.h"
 
+/* 64 MiB of fields take a while; in the kernel others want to run, too. */
+#ifdef __KERNEL__
+#include <linux/sched.h>
+#define RELAX() cond_resched()
+#else
+#define RELAX() ((void)0)
+#endif
+
+/* Relax where a field begins in the first bytes of so many. */
+#define RELAX_BYTES 0x10000
+
 #define VARINT_BYTES_MAX   10
 #define VARINT32_BYTES_MAX 5
 
@@ -67,6 +78,8 @@ enum actiondfs_fault actiondfs_wire_next(struct reader *r, struct field *f)
 	uint32_t tag;
 	enum actiondfs_fault fault;
 
+	if (r->pos % RELAX_BYTES < VARINT_BYTES_MAX)
+		RELAX();
 	f->offset = r->pos;
 	f->value = 0;
 	f->begin = 0;
