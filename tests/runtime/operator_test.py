@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an operator asks without a container: plan, doctor, ps, stats."""
 
+import errno
 import json
 import os
 import sys
@@ -98,6 +99,49 @@ class OperatorTest(unittest.TestCase):
                       self.ask("stats", rows[0]["id"], "--prometheus").out)
         self.host.actiondfs("umount", mountpoint)
         self.host.check_clean()
+
+    def mount(self, mountpoint, *args, check=True):
+        os.makedirs(mountpoint, exist_ok=True)
+        return self.host.actiondfs("mount", self.root, mountpoint, "--cas", self.host.cas, "--backend", BACKEND,
+                                   "--socket", self.host.socket, *args, check=check)
+
+    def test_mount_and_umount_in_each_mode(self):
+        for mode in ("readonly", "strict", "overlay"):
+            with self.subTest(mode=mode):
+                mountpoint, stage = self.host.path("mnt"), self.host.path("stage-" + mode)
+                self.mount(mountpoint, "--mode", mode, *(["--stage", stage] if mode != "readonly" else []),
+                           "-o", "uid=7,gid=8")
+                st = os.stat(os.path.join(mountpoint, "dir"))
+                self.assertEqual((st.st_uid, st.st_gid), (7, 8))
+                if mode == "readonly":
+                    with self.assertRaises(OSError) as caught:
+                        os.mkdir(os.path.join(mountpoint, "new"))
+                    self.assertEqual(caught.exception.errno, errno.EROFS)
+                else:
+                    os.mkdir(os.path.join(mountpoint, "dir/new"))
+                    self.assertTrue(os.path.isdir(os.path.join(stage, "upper" if mode == "overlay" else "", "dir/new")))
+                self.host.actiondfs("umount", mountpoint)
+                self.assertEqual(os.listdir(mountpoint), [])
+        self.host.check_clean()
+
+    @unittest.skipUnless(BACKEND == "kernel", "about the kernel's messages")
+    def test_what_the_kernel_says_of_an_option_is_in_the_error(self):
+        done = self.mount(self.host.path("mnt"), "--stage", os.path.join(self.host.cas, "stage"), check=False)
+        self.assertEqual((done.code, done.out), (1, ""))
+        self.assertIn("stage: inside the CAS", done.err)
+        self.assertEqual(len(done.err.splitlines()), 1, done.err)
+
+    @unittest.skipUnless(BACKEND == "kernel", "FUSE has servers of its own")
+    def test_auto_takes_the_kernel_where_the_module_is_loaded(self):
+        mountpoint = self.host.path("mnt")
+        os.mkdir(mountpoint)
+        self.host.actiondfs("mount", self.root, mountpoint, "--cas", self.host.cas, "--mode", "readonly")
+        self.assertEqual([row["backend"] for row in json.loads(self.ask("ps", "--json").out)], ["kernel"])
+        self.host.actiondfs("umount", mountpoint)
+        del self.host.config["defaults"]
+        self.host.write_config()
+        done = self.ask("plan", "--json", input=self.state(input_root=self.root))
+        self.assertEqual(json.loads(done.out)["backend"], "kernel", done.err)
 
     def test_stats_of_what_is_not_there(self):
         done = self.ask("stats", "nobody")
