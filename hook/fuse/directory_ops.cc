@@ -28,9 +28,10 @@ constexpr size_t kDots = 2;
 // Of one mount, over all its directory streams.
 constexpr size_t kMaxListedBytes = size_t{256} << 20;
 
-struct DirectoryHandle {
-  explicit DirectoryHandle(FileSystem& file_system) : fs(file_system) {}
-  ~DirectoryHandle() { fs.listed_bytes -= listed_bytes; }
+struct DirectoryHandle : OpenHandle {
+  explicit DirectoryHandle(FileSystem& file_system)
+      : OpenHandle(file_system.handles), fs(file_system) {}
+  ~DirectoryHandle() override { fs.listed_bytes -= listed_bytes; }
   DirectoryHandle(const DirectoryHandle&) = delete;
   DirectoryHandle& operator=(const DirectoryHandle&) = delete;
 

@@ -44,7 +44,7 @@ Errno<Opened> Open(FileSystem& fs, Node& node, int flags) {
       fs.backing.Release(node);
       return Fail(fd.error());
     }
-    opened.handle = std::make_unique<FileHandle>(std::move(*fd));
+    opened.handle = std::make_unique<FileHandle>(fs.handles, std::move(*fd));
   }
   fs.nodes.Reference(node);
   if (node.staged && Writes(flags)) {

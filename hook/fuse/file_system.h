@@ -17,6 +17,7 @@
 #include "hook/fuse/inputs.h"
 #include "hook/fuse/log.h"
 #include "hook/fuse/node_table.h"
+#include "hook/fuse/open_handle.h"
 #include "hook/fuse/stage_tree.h"
 #include "hook/fuse/stats.h"
 
@@ -65,6 +66,7 @@ class FileSystem {
   std::atomic<size_t> listed_bytes = 0;
   NodeTable nodes;
   Inputs inputs;
+  OpenHandles handles;  // the last: those that are left go before what they refer to
 
  private:
   UniqueFd stage_fd_;

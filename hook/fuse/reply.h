@@ -9,8 +9,11 @@
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 
+#include <utility>
+
 #include "hook/fuse/backing.h"
 #include "hook/fuse/file_system.h"
+#include "hook/fuse/open_handle.h"
 #include "hook/fuse/wire.h"
 
 namespace actiondfs::fuse {
@@ -19,9 +22,10 @@ inline FileSystem& FileSystemOf(fuse_req_t req) {
   return *static_cast<FileSystem*>(fuse_req_userdata(req));
 }
 
-// An open file that is not passed through, or an open directory: what the kernel holds as `fh`.
-struct FileHandle {
-  UniqueFd fd;
+// An open file that is not passed through.
+struct FileHandle : OpenHandle {
+  FileHandle(OpenHandles& all, UniqueFd the_fd) : OpenHandle(all), fd(std::move(the_fd)) {}
+  const UniqueFd fd;
 };
 
 // Replies with an error, or with 0 for success.

@@ -55,9 +55,9 @@ class FuseTest(unittest.TestCase):
     def try_mount(self, *args):
         """The finished process, and the mount point."""
         point = self.scratch("mnt")
-        backend = [] if "--backend" in args else ["--backend", "fuse"]
+        backend = [] if "--backend" in args else ["--backend", "fuse", *([] if PASSTHROUGH else ["--no-passthrough"])]
         done = self.run_program("mount", *args, point, *backend, "--cas", self.store.path, "--layout", "sharded",
-                                "--socket", self.server.socket, *([] if PASSTHROUGH else ["--no-passthrough"]))
+                                "--socket", self.server.socket)
         return done, point
 
     def mount(self, digest, mode="strict", stage=None, options=(), more=()):
