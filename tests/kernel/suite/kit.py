@@ -19,7 +19,8 @@ import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent.parent / "conformance"))
-from calls import AT_FDCWD, LIBC, checked, errno_name, in_child, mounts_below, read_file, write_file  # noqa: E402
+from calls import (AT_FDCWD, LIBC, RENAME_EXCHANGE, RENAME_NOREPLACE, checked, errno_name, getdents, in_child,  # noqa: E402
+                   mounts_below, read_file, renameat2, write_file)
 from store import Executable, Link, Missing, Properties, Raw, Store, reapi  # noqa: E402
 
 MODULE = os.environ.get("ACTIONDFS_KO")
