@@ -101,18 +101,20 @@ for port in /sys/class/virtio-ports/*; do
     actiondfs.output) terminal="/dev/${port##*/}" ;;
   esac
 done
+# What a shell starts in the background ignores these otherwise, and so does all that it starts.
+normal=(env --default-signal=INT,QUIT)
 if [ -e $control/shell ]; then
   if [ -c /dev/hvc0 ]; then terminal=/dev/hvc0; fi
   # Open for as long as this runs: what is typed while nobody has it open is lost.
   exec 3<>$terminal
   read -r rows columns <$control/shell
   stty sane rows "$rows" columns "$columns" <&3
-  setsid --ctty bash $control/command <&3 >&3 2>&1 3>&- &
+  setsid --ctty "${normal[@]}" bash $control/command <&3 >&3 2>&1 3>&- &
 else
   # Bytes as they are. It is not the command's controlling terminal: nothing in its output may end it.
   exec 3>$terminal
   case $terminal in /dev/tty*) stty raw -echo <&3 ;; esac
-  setsid bash $control/command </dev/null >&3 2>&1 3>&- &
+  setsid "${normal[@]}" bash $control/command </dev/null >&3 2>&1 3>&- &
 fi
 command=$!
 
