@@ -35,6 +35,16 @@ Result<UniqueFd> OpenStage(const plan::MountPlan& plan) {
   return OpenAt(AT_FDCWD, path, kOpenDir);
 }
 
+Status MapContainerIds(const DetachedMount& tree, const Container& container) {
+  ASSIGN_OR_RETURN(const UniqueFd fd, container.OpenUserNamespace());
+  ASSIGN_OR_RETURN(const struct stat its, StatFd(fd.get()));
+  ASSIGN_OR_RETURN(const struct stat own, StatAt(AT_FDCWD, "/proc/self/ns/user", 0));
+  if (its.st_dev == own.st_dev && its.st_ino == own.st_ino) {
+    return {};  // it joined the host's: ids are the same there, and the kernel takes no such map
+  }
+  return MapIds(tree, fd.get());
+}
+
 TreeRequest MakeRequest(const plan::MountPlan& plan, const std::string& selinux_context) {
   TreeRequest request;
   request.id = plan.container_id;
@@ -85,8 +95,7 @@ Status BuildWorkspace(const plan::MountPlan& plan, const cas::BlobStore& store,
       const DetachedMount tree,
       mounter.MountTree(MakeRequest(plan, overlay ? "" : selinux_context), store, stage.get()));
   if (plan.map_ids) {
-    ASSIGN_OR_RETURN(const UniqueFd user_namespace, container.OpenUserNamespace());
-    RETURN_IF_ERROR(MapIds(tree, user_namespace.get()));
+    RETURN_IF_ERROR(MapContainerIds(tree, container));
   }
   return overlay ? BuildOverlay(plan, selinux_context, tree, state) : Pin(tree, state, kPin);
 }
