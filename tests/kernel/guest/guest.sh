@@ -83,7 +83,7 @@ fi
 
 must mkdir -p /mnt/ext4
 for disk in /dev/vda /dev/ubda; do
-  [ ! -b $disk ] || must mount -t ext4 $disk /mnt/ext4
+  [ ! -b $disk ] || must mount -t ext4 -o noinit_itable $disk /mnt/ext4
 done
 
 # From here on the console has everything that the kernel says: reports come at levels that "quiet" leaves out.
