@@ -11,7 +11,8 @@ usage() {
   cat <<'USAGE'
 usage: tests/run.sh [--quick] [-L LABEL]
   --quick    only the normal build and its tests
-  -L LABEL   only tests with this label (unit, layering, fuzz, cli, conformance, fuse, runtime, bench); implies --quick
+  -L LABEL   only tests with this label (unit, layering, fuzz, cli, conformance, fuse, kernel,
+             runtime, bench); implies --quick
 USAGE
 }
 
@@ -80,6 +81,8 @@ sanitized() {
 
 begin "packages"
 tests/lib/deps.sh test
+# Without these the tests that boot a kernel are skipped, and say so.
+tests/lib/deps.sh kernel || heading "no packages for a virtual machine"
 
 begin "dev: build (GCC)"
 build dev
