@@ -5,7 +5,8 @@ import contextlib
 import os
 import subprocess
 
-from kit import *  # noqa: F403  pylint: disable=wildcard-import,unused-wildcard-import
+from kit import (Counted, Guest, LayoutStore, drop_caches, drop_pages, errno_name, main, mount_counters, read_file,
+                 reapi, run, shut_down, unmount, wait_until, write_file)
 
 MIB = 1 << 20
 
@@ -246,14 +247,14 @@ class Going(Guest):
         if subprocess.run(["dmsetup", "version"], capture_output=True).returncode != 0:
             self.skipTest("no device mapper in this kernel")
         name = "actiondfs-%d" % os.getpid()
-        run("dmsetup", "create", name, "--noudevsync", "--noudevrules", "--verifyudev", "--table", "0 %s linear %s 0" % (sectors, device))
+        run("dmsetup", "create", name, "--noudevsync", "--noudevrules", "--verifyudev", "--table",
+            "0 %s linear %s 0" % (sectors, device))
         self.addCleanup(run, "dmsetup", "remove", "--noudevsync", "--noudevrules", "--retry", name)
         run("mount", "-t", "ext4", "/dev/mapper/" + name, below)
         self.addCleanup(self.unmount_if_there, below)
         store, stage, point = self.prepared(below)
-        data = [store.blob_path(reapi.digest_of(self.TREE["dir"]["unread"])), store.blob_path(self.store.make_tree(self.TREE["other"]))]
-        for path in data:
-            drop_pages(path)
+        for digest in (reapi.digest_of(self.TREE["dir"]["unread"]), self.store.make_tree(self.TREE["other"])):
+            drop_pages(store.blob_path(digest))
         run("dmsetup", "suspend", "--noudevsync", name)
         run("dmsetup", "load", name, "--table", "0 %s error" % sectors)
         run("dmsetup", "resume", "--noudevsync", "--noudevrules", name)

@@ -6,10 +6,11 @@ import os
 import stat
 import struct
 
-from kit import *  # noqa: F403  pylint: disable=wildcard-import,unused-wildcard-import
+from kit import (AT_FDCWD, Executable, Guest, LIBC, Link, MODULE, Properties, checked, drop_caches, errno_name,
+                 in_child, main, read_file, run, unmount, write_file)
 
-TREE = {"file": b"content\n", "program": Executable(b"program"), "dir": {"inner": b"inner\n", "link": Link("inner")}, "empty": b"",
-        "dated": Properties(b"dated", mode=0o640, mtime=1234567890123456789)}
+TREE = {"file": b"content\n", "program": Executable(b"program"), "dir": {"inner": b"inner\n", "link": Link("inner")},
+        "empty": b"", "dated": Properties(b"dated", mode=0o640, mtime=1234567890123456789)}
 
 
 def handle_of(path):
@@ -73,7 +74,10 @@ class Handles(Guest):
         drop_caches()
         # Whether they are still in memory is the kernel's affair.
         for handle in (directory, link):
-            self.assertIn(errno_name(lambda handle=handle: os.close(open_handle(self.point, handle, os.O_PATH))), ("OK", "ESTALE"))
+            def look(handle=handle):
+                os.close(open_handle(self.point, handle, os.O_PATH))
+
+            self.assertIn(errno_name(look), ("OK", "ESTALE"))
 
     def test_one_bit_changed(self):
         kind, data = handle_of(self.point + "/file")
@@ -170,7 +174,8 @@ class BelowOverlay(Guest):
         """index=on asks file handles of the lower layer."""
         lower = self.mount(TREE)
         point, upper, work = (self.scratch(name) for name in ("merged", "upper", "work"))
-        run("mount", "-t", "overlay", "-o", "lowerdir=%s,upperdir=%s,workdir=%s,index=on" % (lower, upper, work), "overlay", point)
+        options = "lowerdir=%s,upperdir=%s,workdir=%s,index=on" % (lower, upper, work)
+        run("mount", "-t", "overlay", "-o", options, "overlay", point)
         self.addCleanup(self.unmount_if_there, point)
         os.link(point + "/file", point + "/second")
         with open(point + "/second", "ab") as file:

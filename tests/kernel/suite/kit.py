@@ -9,7 +9,6 @@ import ctypes
 import errno
 import os
 import pathlib
-import shutil
 import struct
 import subprocess
 import sys
@@ -21,7 +20,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent.parent / "conformance"))
 from calls import (AT_FDCWD, LIBC, RENAME_EXCHANGE, RENAME_NOREPLACE, checked, errno_name, getdents, in_child,  # noqa: E402
                    mounts_below, read_file, renameat2, write_file)
-from store import Executable, Link, Missing, Properties, Raw, Store, reapi  # noqa: E402
+from store import Executable, Link, Properties, Raw, Store, reapi  # noqa: E402
 
 MODULE = os.environ.get("ACTIONDFS_KO")
 EXT4 = os.environ.get("ACTIONDFS_EXT4")
@@ -390,6 +389,3 @@ def main():
         else:
             subprocess.run(["insmod", MODULE], check=True)
     sys.exit(0 if good else 1)
-
-
-__all__ = [name for name in dir() if not name.startswith("_")]

@@ -4,7 +4,8 @@
 import os
 import pathlib
 
-from kit import *  # noqa: F403  pylint: disable=wildcard-import,unused-wildcard-import
+from kit import (Counted, Guest, counters, drop_caches, main, memory, mount_counters, read_file, reapi, scaled, slab,
+                 unmount, wait_until, write_file)
 
 FILES = 100  # in each directory
 DIRECTORIES = scaled(10000)

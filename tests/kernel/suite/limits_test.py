@@ -5,7 +5,8 @@ import mmap
 import os
 import random
 
-from kit import *  # noqa: F403  pylint: disable=wildcard-import,unused-wildcard-import
+from kit import (Counted, Guest, Link, Raw, drop_caches, getdents, main, mount_counters, read_file, reapi, run,
+                 scaled, unmount, write_file)
 
 NAMES = scaled(1000000)
 DEPTH = 4000

@@ -7,7 +7,8 @@ import os
 import shutil
 import subprocess
 
-from kit import *  # noqa: F403  pylint: disable=wildcard-import,unused-wildcard-import
+from kit import (Executable, Guest, LIBC, MNT_DETACH, checked, drop_caches, drop_pages, main, memory, read_file,
+                 reapi, run, scaled, unmount, wait_until)
 
 MIB = 1 << 20
 LARGE = scaled(200 * MIB) // mmap.PAGESIZE * mmap.PAGESIZE
@@ -133,8 +134,8 @@ class Maps(Guest):
         blobs.update({"%s/lib/%s" % (point, os.path.basename(path)): read_file(path) for path in libraries})
         for data in blobs.values():
             drop_pages(self.store.blob_path(reapi.digest_of(data)))
-        with subprocess.Popen([point + "/bin/loader", "--library-path", point + "/lib", point + "/bin/cat"], stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE, bufsize=0) as running:
+        command = [point + "/bin/loader", "--library-path", point + "/lib", point + "/bin/cat"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as running:
             running.stdin.write(b"x")
             self.assertEqual(running.stdout.read(1), b"x")
             seen = {line[5].strip() for line in self.maps(running.pid) if len(line) > 5 and "x" in line[1]}

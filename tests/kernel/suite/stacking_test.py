@@ -1,12 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """On other file systems, and below them: overlayfs, idmapped mounts, set-id files, device nodes."""
+import errno
 import os
 import stat
 import struct
 import subprocess
 
-from kit import *  # noqa: F403  pylint: disable=wildcard-import,unused-wildcard-import
+from kit import (AT_EMPTY_PATH, Guest, LayoutStore, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, Properties,
+                 SYS_MOUNT_SETATTR, attach, errno_name, in_child, main, read_file, run, syscall, unmount,
+                 user_namespace, write_file)
 
 TREE = {"file": b"content\n", "dir": {"inner": b"inner\n"}}
 
@@ -14,7 +17,8 @@ TREE = {"file": b"content\n", "dir": {"inner": b"inner\n"}}
 class Overlay(Guest):
     def overlay(self, *lower, base=None):
         point, upper, work = (self.scratch(name, base) for name in ("merged", "upper", "work"))
-        run("mount", "-t", "overlay", "-o", "lowerdir=%s,upperdir=%s,workdir=%s" % (":".join(lower), upper, work), "overlay", point)
+        options = "lowerdir=%s,upperdir=%s,workdir=%s" % (":".join(lower), upper, work)
+        run("mount", "-t", "overlay", "-o", options, "overlay", point)
         self.addCleanup(self.unmount_if_there, point)
         return point
 
@@ -185,7 +189,8 @@ class SetId(Guest):
             program = file.read()
         for attributes in (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, MOUNT_ATTR_NODEV, 0):
             with self.subTest(attributes=attributes):
-                point = self.mount({"program": Properties(program, mode=0o6755)}, attributes=attributes, stage=self.scratch("stage"))
+                point = self.mount({"program": Properties(program, mode=0o6755)}, attributes=attributes,
+                                   stage=self.scratch("stage"))
                 # An input cannot even have the bits.
                 self.assertEqual(os.stat(point + "/program").st_mode & 0o7777, 0o755)
                 write_file(point + "/staged", program, mode=0o755)

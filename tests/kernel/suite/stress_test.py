@@ -1,10 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Many at once: mounts, lookups of what nobody has looked at, and changes that are compared with the stage afterwards."""
+import errno
 import os
 import random
 
-from kit import *  # noqa: F403  pylint: disable=wildcard-import,unused-wildcard-import
+from kit import (Counted, Guest, RENAME_EXCHANGE, RENAME_NOREPLACE, attach, children, drop_caches, errno_name,
+                 in_parallel, main, mount_counters, mounts_below, read_file, reapi, renameat2, scaled, unmount,
+                 write_file)
 
 MOUNTS = scaled(500)
 STEPS = scaled(1500)

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was synced is there after a crash of the file system below, and a frozen one is waited for."""
 import ctypes
+import mmap
 import os
 
-from kit import *  # noqa: F403  pylint: disable=wildcard-import,unused-wildcard-import
+from kit import (Guest, LIBC, checked, children, drop_caches, errno_name, main, read_file, run, shut_down, unmount,
+                 wait_until, write_file)
 
 TREE = {"file": b"content\n", "dir": {"inner": b"inner\n"}}
 FIFREEZE, FITHAW = 0xC0045877, 0xC0045878
@@ -70,7 +72,6 @@ class Crash(Guest):
         self.assertEqual(self.after_crash().get("new"), DATA)
 
     def test_msync(self):
-        import mmap  # pylint: disable=import-outside-toplevel
         self.write("new", os.fsync, bytes(len(DATA)))
         fd = os.open(self.point + "/new", os.O_RDWR)
         with mmap.mmap(fd, len(DATA)) as mapping:
