@@ -4,8 +4,10 @@
 namespace actiondfs::fuse {
 
 OpenHandles::~OpenHandles() {
-  while (first_ != nullptr) {
-    delete first_;  // which takes itself out
+  for (OpenHandle* handle = first_; handle != nullptr;) {
+    OpenHandle* next = handle->next_;
+    delete handle;
+    handle = next;
   }
 }
 

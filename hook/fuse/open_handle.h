@@ -36,6 +36,7 @@ class OpenHandle {
   OpenHandle& operator=(const OpenHandle&) = delete;
 
  private:
+  friend class OpenHandles;
   OpenHandles& all_;
   OpenHandle* previous_ = nullptr;  // all_.mutex_
   OpenHandle* next_ = nullptr;      // all_.mutex_
