@@ -119,6 +119,24 @@ static int adfs_input_set(struct inode *inode, void *data)
 	return 0;
 }
 
+/*
+ * Lookups here take locks of the filesystem below, which may have this one below itself: each depth
+ * of the stack is a class of its own, or lockdep would see one lock inside itself.
+ */
+static void adfs_set_lock_classes(struct inode *inode)
+{
+	static struct lock_class_key dir_key[FILESYSTEM_MAX_STACK_DEPTH];
+	static struct lock_class_key file_key[FILESYSTEM_MAX_STACK_DEPTH];
+	static struct lock_class_key load_key[FILESYSTEM_MAX_STACK_DEPTH];
+	int depth = inode->i_sb->s_stack_depth - 1;
+
+	if (S_ISDIR(inode->i_mode))
+		lockdep_set_class(&inode->i_rwsem, &dir_key[depth]);
+	else
+		lockdep_set_class(&inode->i_rwsem, &file_key[depth]);
+	lockdep_set_class(&ADFS_I(inode)->lock, &load_key[depth]);
+}
+
 /* What is the same for each inode of the kind. */
 static void adfs_input_init(struct inode *inode)
 {
@@ -174,6 +192,7 @@ struct inode *adfs_iget_input(struct super_block *sb, u64 ino, u64 place,
 		return ERR_PTR(-ENOMEM);
 	if (inode->i_state & I_NEW) {
 		adfs_input_init(inode);
+		adfs_set_lock_classes(inode);
 		unlock_new_inode(inode);
 	}
 	return inode;
@@ -262,6 +281,7 @@ struct inode *adfs_iget_staged(struct super_block *sb, struct dentry *real)
 		return ERR_PTR(-ENOMEM);
 	if (inode->i_state & I_NEW) {
 		adfs_staged_init(inode);
+		adfs_set_lock_classes(inode);
 		unlock_new_inode(inode);
 	}
 	return inode;

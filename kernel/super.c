@@ -151,6 +151,9 @@ static int adfs_ready_stage(struct adfs_sb *sbi)
 	return adfs_stage_set_attributes(sbi, sbi->stage.dentry, &attr);
 }
 
+/* See adfs_set_lock_classes(). */
+static struct lock_class_key adfs_mirror_keys[FILESYSTEM_MAX_STACK_DEPTH];
+
 int adfs_fill_super(struct super_block *sb, struct fs_context *fc)
 {
 	struct adfs_sb *sbi = ADFS_SB(sb);
@@ -184,6 +187,7 @@ int adfs_fill_super(struct super_block *sb, struct fs_context *fc)
 		return -EINVAL;
 	}
 
+	lockdep_set_class(&sbi->mirror_lock, &adfs_mirror_keys[sb->s_stack_depth - 1]);
 	if (stage_sb) {
 		err = adfs_claim_stage(sbi);
 		if (err) {
