@@ -83,7 +83,9 @@ LISTED_SUFFIXES = {".c", ".cc", ".proto"}
 LICENSED_SUFFIXES = C_SUFFIXES | {".proto", ".py", ".sh", ".cmake", ".S"}
 SIZED_SUFFIXES = C_SUFFIXES | {".py", ".sh"}
 # The kernel's headers and, for the parser outside of the kernel, the few that name types and memcmp().
-FREESTANDING = re.compile(r"(linux|asm|asm-generic|uapi)/|(stdbool|stddef|stdint|string)\.h$")
+FREESTANDING = re.compile(r"(linux|asm|asm-generic|crypto|uapi)/|(stdbool|stddef|stdint|string)\.h$")
+# Made by kernel/Kbuild from what compiles: kernel/probes.
+PROBES = "probes.h"
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]', re.MULTILINE)
 COMMENT_OR_STRING = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', re.DOTALL)
@@ -105,7 +107,7 @@ class Tree:
                 path = pathlib.Path(folder, name)
                 if path.is_symlink() or not path.is_file():
                     continue
-                if path.suffix in LICENSED_SUFFIXES or name == "CMakeLists.txt" or os.access(path, os.X_OK):
+                if path.suffix in LICENSED_SUFFIXES or name in ("CMakeLists.txt", "Kbuild") or os.access(path, os.X_OK):
                     self.files[path.relative_to(root).as_posix()] = path.read_text(errors="replace")
 
     def having(self, suffixes):
@@ -121,16 +123,18 @@ def room_of(path):
         return parts[1]
     if parts[0] == "kernel" and len(parts) > 2 and parts[1] in ("shared", "uapi"):
         return parts[1]
+    if parts[0] == "kernel":
+        return "module"
     return None
 
 
 def allowed_for(path):
     """The rooms that the file may include, or None where the path belongs to nothing known."""
     room = room_of(path)
+    if room == "module":
+        return {"module", "shared", "uapi"}
     if room:
         return MAY_INCLUDE[room] | {room} if room in MAY_INCLUDE else None
-    if path.startswith("kernel/"):
-        return {"shared", "uapi"}
     for folder, rooms in TEST_FOLDERS.items():
         if path.startswith(folder + "/"):
             return set().union(TESTS_MAY_INCLUDE, {"uapi"}, rooms, *(MAY_INCLUDE[r] for r in rooms))
@@ -157,7 +161,7 @@ def check_includes(tree):
             if path.startswith("kernel/"):  # Kbuild has no include path to the top of the tree
                 beside = os.path.normpath(os.path.join(os.path.dirname(path), header))
                 header = beside if beside in tree.files else header
-            room = room_of(header)
+            room = "module" if header == PROBES else room_of(header)
             if room is None:
                 if not (path.startswith("tests/") and header.startswith("tests/")):
                     yield f'{path}: "{header}" is not a path from the top of the tree'
@@ -198,11 +202,15 @@ def check_sizes(tree):
 def check_orphans(tree):
     lists = {p: t for p, t in tree.files.items() if p.endswith(("CMakeLists.txt", ".cmake"))}
     words = {p: set(re.split(r'[\s()"]+', re.sub(r"#[^\n]*", "", t))) for p, t in lists.items()}
+    # Kbuild lists objects, and takes each file of probes/.
+    words |= {p: {w[:-2] + ".c" for w in t.split() if w.endswith(".o")}
+              | {path.removeprefix("kernel/") for path in tree.files if path.startswith("kernel/probes/")}
+              for p, t in tree.files.items() if p.endswith("Kbuild")}
     for path in tree.having(LISTED_SUFFIXES):
         names = ((str(pathlib.PurePosixPath(p).parent), w) for p, w in words.items())
         if not any(os.path.normpath(os.path.join(folder, word)) == path
                    for folder, found in names for word in found if word.endswith(pathlib.PurePosixPath(path).name)):
-            yield f"{path}: no CMakeLists.txt has it"
+            yield f"{path}: no {'Kbuild' if room_of(path) == 'module' else 'CMakeLists.txt'} has it"
     included = {h for t in tree.files.values() for _, h in INCLUDE.findall(t)}
     in_kernel = {os.path.basename(h) for p, t in tree.files.items() if p.startswith("kernel/")
                  for _, h in INCLUDE.findall(t)}
@@ -296,7 +304,7 @@ class RulesTest(unittest.TestCase):
 
     def test_hook_includes_the_module(self):
         self.expect("hook/fuse/b.cc", SPDX + '#include "kernel/actiondfs.h"\n',
-                    '"kernel/actiondfs.h" is not a path from the top of the tree')
+                    'may not include "kernel/actiondfs.h" (room module)')
 
     def test_mount_calls_elsewhere(self):
         for code, call in ((" if (umount2(path, 0) < 0) {}", "umount2"), ("  return ::mount(a, b, c, 0, 0);", "mount"),
