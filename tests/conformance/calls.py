@@ -59,10 +59,10 @@ def getdents(fd, size=32768):
     """One getdents64: [(inode, offset of the next, type, name as bytes)]; empty at the end."""
     buffer = ctypes.create_string_buffer(size)
     got = checked(LIBC.syscall(SYS_GETDENTS64, fd, buffer, size), "getdents64")
-    entries, position = [], 0
+    data, entries, position = buffer.raw[:got], [], 0
     while position < got:
-        ino, offset, length, kind = struct.unpack_from("=QqHB", buffer, position)
-        name = buffer.raw[position + 19:position + length].split(b"\0", 1)[0]
+        ino, offset, length, kind = struct.unpack_from("=QqHB", data, position)
+        name = data[position + 19:position + length].split(b"\0", 1)[0]
         entries.append((ino, offset, kind, name))
         position += length
     return entries

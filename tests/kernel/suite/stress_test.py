@@ -80,7 +80,7 @@ class Mounts(Guest):
 
 class Lookups(Guest):
     def test_of_the_same_new_directory(self):
-        for turn in range(scaled(50)):
+        for turn in range(scaled(15)):
             tree = {"dir": {"%d.%d" % (turn, i): b"x" for i in range(50)}}
             point = self.mount(tree, stage=self.scratch("stage"))
             reader, writer = os.pipe()
@@ -106,7 +106,7 @@ class Lookups(Guest):
             unmount(point)
 
     def test_of_the_same_new_blob(self):
-        for turn in range(scaled(50)):
+        for turn in range(scaled(15)):
             data = b"blob %d" % turn * 1000
             point = self.mount({"a": data, "b": data, "c": {"d": data}})
 
