@@ -49,7 +49,7 @@ Status MakeUpper(const OverlayOptions& options) {
 
 Result<DetachedMount> MakeOverlay(const OverlayOptions& options) {
   RETURN_IF_ERROR(MakeUpper(options));
-  ASSIGN_OR_RETURN(FsContext context, FsContext::Open("overlay"));
+  ASSIGN_OR_RETURN(const FsContext context, FsContext::Open("overlay"));
   RETURN_IF_ERROR(context.SetString("source", "actiondfs"));
   RETURN_IF_ERROR(context.SetString("lowerdir", EscapeLower(options.lower)));
   RETURN_IF_ERROR(context.SetString("upperdir", options.stage_dir + "/" + kUpper));
