@@ -180,11 +180,10 @@ static inline u32 adfs_dir_count(const struct adfs_dir *dir)
 	} while (0)
 
 /* super.c */
+extern siphash_key_t adfs_secret_key; /* of this load of the module */
 extern struct file_system_type adfs_fs_type;
 int adfs_fill_super(struct super_block *sb, struct fs_context *fc);
 void adfs_free_sb(struct adfs_sb *sbi);
-/* EBUSY: another mount uses this directory, one above or one below as its stage. */
-int adfs_claim_stage(struct adfs_sb *sbi);
 
 /* params.c */
 int adfs_init_fs_context(struct fs_context *fc);
@@ -195,8 +194,6 @@ int adfs_show_options(struct seq_file *m, struct dentry *root);
 extern const struct inode_operations adfs_file_iops;
 extern const struct inode_operations adfs_input_symlink_iops;
 extern const struct inode_operations adfs_staged_symlink_iops;
-struct inode *adfs_alloc_inode(struct super_block *sb);
-void adfs_free_inode(struct inode *inode);
 void adfs_evict_inode(struct inode *inode);
 void adfs_destroy_inode(struct inode *inode);
 /* The number of an entry of the directory `parent`. */
@@ -213,8 +210,6 @@ void adfs_copy_attributes(struct inode *inode);
 int adfs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *stat,
 		 u32 request_mask, unsigned int flags);
 int adfs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr);
-/* The mode without what inputs cannot have. */
-umode_t adfs_entry_mode(const struct actiondfs_entry *entry);
 
 /* dir.c */
 extern const struct inode_operations adfs_input_dir_iops;
@@ -280,8 +275,6 @@ int adfs_stage_set_attributes(struct adfs_sb *sbi, struct dentry *real, struct i
 /* file.c */
 extern const struct file_operations adfs_file_fops;
 extern const struct address_space_operations adfs_aops;
-/* Opens the real file for a file of ours that is being opened. */
-struct file *adfs_open_staged(struct adfs_sb *sbi, struct file *file);
 
 /* copy.c: between two files */
 ssize_t adfs_copy_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
@@ -301,8 +294,6 @@ ssize_t adfs_listxattr(struct dentry *dentry, char *list, size_t size);
 
 /* export.c */
 extern const struct export_operations adfs_export_ops;
-extern siphash_key_t adfs_secret_key; /* of this load of the module */
-void adfs_export_init(void);
 
 /* cas.c */
 /* Of what clone_private_mount() made: a plain mntput() would leave the mount there for ever. */

@@ -7,7 +7,6 @@
  */
 #include <linux/exportfs.h>
 #include <linux/fs.h>
-#include <linux/random.h>
 #include <linux/siphash.h>
 
 #include "actiondfs.h"
@@ -26,8 +25,6 @@ struct adfs_handle {
 } __packed __aligned(4);
 
 #define ADFS_HANDLE_WORDS (sizeof(struct adfs_handle) / sizeof(u32))
-
-siphash_key_t adfs_secret_key __read_mostly;
 
 static u64 adfs_handle_code(const struct adfs_sb *sbi, const struct adfs_handle *handle)
 {
@@ -119,8 +116,3 @@ const struct export_operations adfs_export_ops = {
 	.fh_to_dentry = adfs_fh_to_dentry,
 	.get_parent = adfs_get_parent,
 };
-
-void adfs_export_init(void)
-{
-	get_random_bytes(&adfs_secret_key, sizeof(adfs_secret_key));
-}

@@ -53,7 +53,8 @@ static struct adfs_blob *adfs_file_blob(const struct file *file)
 	return mapped ? mapped->blob : READ_ONCE(file->private_data);
 }
 
-struct file *adfs_open_staged(struct adfs_sb *sbi, struct file *file)
+/* Opens the real file for a file of ours that is being opened. */
+static struct file *adfs_open_staged(struct adfs_sb *sbi, struct file *file)
 {
 	const struct path real = { .mnt = sbi->stage.mnt,
 				   .dentry = adfs_stage_of(file_inode(file)) };

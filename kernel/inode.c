@@ -29,7 +29,8 @@ u64 adfs_entry_ino(const struct adfs_sb *sbi, u64 parent, const struct actiondfs
 	return adfs_input_ino(parent, entry->name.data, entry->name.size);
 }
 
-umode_t adfs_entry_mode(const struct actiondfs_entry *entry)
+/* The mode without what inputs cannot have. */
+static umode_t adfs_entry_mode(const struct actiondfs_entry *entry)
 {
 	umode_t permissions = entry->properties.unix_mode & 0777;
 

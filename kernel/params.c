@@ -188,18 +188,24 @@ static int adfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 }
 
 /* What show_options prints; mounts by that path again. */
-static char *adfs_path_name(const struct path *path)
+static int adfs_path_name(const struct path *path, char **result)
 {
 	char *page = (char *)__get_free_page(GFP_KERNEL);
+	int err = -ENOMEM;
 	char *name;
 
 	if (!page)
-		return ERR_PTR(-ENOMEM);
+		return err;
 	name = d_path(path, page, PAGE_SIZE);
-	if (!IS_ERR(name))
-		name = kstrdup(name, GFP_KERNEL) ?: ERR_PTR(-ENOMEM);
+	if (IS_ERR(name)) {
+		err = PTR_ERR(name);
+	} else {
+		*result = kstrdup(name, GFP_KERNEL);
+		if (*result)
+			err = 0;
+	}
 	free_page((unsigned long)page);
-	return name;
+	return err;
 }
 
 /* The stage as a private mount, so that nothing that is mounted over it later is in the way. */
@@ -244,20 +250,11 @@ static int adfs_get_tree(struct fs_context *fc)
 	if (sbi->layout == ADFS_LAYOUT_HASH_SIZE && !sbi->root_size_known)
 		return invalf(fc, "root_size: needed with layout=hash-size");
 
-	sbi->cas_name = adfs_path_name(&ctx->cas);
-	if (IS_ERR(sbi->cas_name)) {
-		err = PTR_ERR(sbi->cas_name);
-		sbi->cas_name = NULL;
+	err = adfs_path_name(&ctx->cas, &sbi->cas_name);
+	if (!err && ctx->stage.dentry)
+		err = adfs_path_name(&ctx->stage, &sbi->stage_name);
+	if (err)
 		return err;
-	}
-	if (ctx->stage.dentry) {
-		sbi->stage_name = adfs_path_name(&ctx->stage);
-		if (IS_ERR(sbi->stage_name)) {
-			err = PTR_ERR(sbi->stage_name);
-			sbi->stage_name = NULL;
-			return err;
-		}
-	}
 	if (ctx->cas.dentry->d_sb->s_magic == ACTIONDFS_MAGIC)
 		return invalf(fc, "cas: on actiondfs");
 	cas = adfs_cas_get(&ctx->cas, sbi->layout, sbi->cred);

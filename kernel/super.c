@@ -5,14 +5,16 @@
 #include <linux/fs_context.h>
 #include <linux/module.h>
 #include <linux/mount.h>
+#include <linux/random.h>
 #include <linux/slab.h>
 #include <linux/statfs.h>
 
 #include "actiondfs.h"
 
+siphash_key_t adfs_secret_key __read_mostly;
 static struct kmem_cache *adfs_inode_cachep;
 
-struct inode *adfs_alloc_inode(struct super_block *sb)
+static struct inode *adfs_alloc_inode(struct super_block *sb)
 {
 	struct adfs_inode *ai = alloc_inode_sb(sb, adfs_inode_cachep, GFP_KERNEL);
 
@@ -26,7 +28,7 @@ struct inode *adfs_alloc_inode(struct super_block *sb)
 }
 
 /* After a grace period: path walks under RCU may have been reading a symlink's target. */
-void adfs_free_inode(struct inode *inode)
+static void adfs_free_inode(struct inode *inode)
 {
 	struct adfs_inode *ai = ADFS_I(inode);
 
@@ -91,7 +93,8 @@ static bool adfs_stages_overlap(const struct dentry *a, const struct dentry *b)
 		is_subdir((struct dentry *)b, (struct dentry *)a));
 }
 
-int adfs_claim_stage(struct adfs_sb *sbi)
+/* EBUSY: another mount uses this directory, one above or one below as its stage. */
+static int adfs_claim_stage(struct adfs_sb *sbi)
 {
 	const struct adfs_sb *other;
 	int err = 0;
@@ -250,7 +253,7 @@ static int __init adfs_init(void)
 					      adfs_inode_init_once);
 	if (!adfs_inode_cachep)
 		return -ENOMEM;
-	adfs_export_init();
+	get_random_bytes(&adfs_secret_key, sizeof(adfs_secret_key));
 	err = adfs_dir_cache_init();
 	if (err)
 		goto out_inodes;
