@@ -163,6 +163,7 @@ static inline bool adfs_is_input(const struct inode *inode)
 /* The staged file, or the mirror if there is one. Borrowed: it lives as long as the inode. */
 static inline struct dentry *adfs_stage_of(const struct inode *inode)
 {
+	/* Pairs with where it is set: whoever sees it sees what it points to. */
 	return smp_load_acquire(&ADFS_I(inode)->stage);
 }
 
@@ -304,11 +305,21 @@ void adfs_cas_put(struct adfs_cas *cas);
 void adfs_digest_text(const struct adfs_digest *digest, char text[ADFS_HEX_SIZE]);
 bool adfs_digest_is_empty(const struct adfs_digest *digest);
 /*
- * A path below the CAS. ESTALE is tried again. EIO: there is none, or it cannot be looked up; the
- * log says what and why.
+ * A path below the CAS; `tries` is how often what was found before was stale. EIO: there is none, or
+ * it cannot be looked up; the log says what and why. ESTALE: adfs_cas_again().
  */
-int adfs_cas_lookup(struct adfs_sb *sbi, const struct adfs_digest *digest, struct path *path);
-/* The error for whoever asked: EIO with a line in the log, unless it is the caller's own trouble. */
+int adfs_cas_lookup(struct adfs_sb *sbi, const struct adfs_digest *digest, unsigned int tries,
+		    struct path *path);
+/*
+ * After looking up and opening a blob gave *err: true if that was ESTALE and another try, from the
+ * lookup on, is worth it. One that is stale each time is EIO with a line in the log.
+ */
+bool adfs_cas_again(struct adfs_sb *sbi, const struct adfs_digest *digest, unsigned int *tries,
+		    int *err);
+/*
+ * The error for whoever asked: EIO with a line in the log, unless it is the caller's trouble, or
+ * ESTALE.
+ */
 int adfs_blob_error(struct adfs_sb *sbi, const struct adfs_digest *digest, int err,
 		    const char *what);
 /* EIO, with a line in the log: not a regular file, or another size. */

@@ -183,7 +183,8 @@ static void adfs_blob_cache_reap(struct work_struct *work)
 		queue_delayed_work(system_unbound_wq, &adfs_blob_cache.reap, ADFS_REAP_INTERVAL);
 }
 
-static struct adfs_blob *adfs_blob_find(const struct adfs_cas *cas, const struct adfs_digest *digest)
+static struct adfs_blob *adfs_blob_find(const struct adfs_cas *cas,
+					const struct adfs_digest *digest)
 {
 	struct adfs_blob *blob;
 
@@ -196,18 +197,18 @@ static struct adfs_blob *adfs_blob_find(const struct adfs_cas *cas, const struct
 	return NULL;
 }
 
-/* Opens it; nobody else knows of it yet. */
-static struct adfs_blob *adfs_blob_make(struct adfs_sb *sbi, const struct adfs_digest *digest)
+static struct adfs_blob *adfs_blob_try_make(struct adfs_sb *sbi, const struct adfs_digest *digest,
+					    unsigned int tries)
 {
-	u64 start = ktime_get_ns(), found;
+	u64 start = adfs_stat_clock(), found;
 	struct adfs_blob *blob;
 	struct path path;
 	int err;
 
-	err = adfs_cas_lookup(sbi, digest, &path);
+	err = adfs_cas_lookup(sbi, digest, tries, &path);
 	if (err)
 		return ERR_PTR(err);
-	found = ktime_get_ns();
+	found = adfs_stat_clock();
 	adfs_stat_add(sbi, blob_open_backing_path_ns, found - start);
 	err = adfs_cas_check(sbi, digest, &path);
 	if (err)
@@ -228,13 +229,27 @@ static struct adfs_blob *adfs_blob_make(struct adfs_sb *sbi, const struct adfs_d
 		goto out;
 	}
 	path_put(&path);
-	adfs_stat_add(sbi, blob_open_backing_file_ns, ktime_get_ns() - found);
-	adfs_stat_add(sbi, blob_open_backing_total_ns, ktime_get_ns() - start);
+	adfs_stat_add(sbi, blob_open_backing_file_ns, adfs_stat_clock() - found);
+	adfs_stat_add(sbi, blob_open_backing_total_ns, adfs_stat_clock() - start);
 	return blob;
 
 out:
 	path_put(&path);
 	return ERR_PTR(err);
+}
+
+/* Opens it; nobody else knows of it yet. */
+static struct adfs_blob *adfs_blob_make(struct adfs_sb *sbi, const struct adfs_digest *digest)
+{
+	struct adfs_blob *blob;
+	unsigned int tries = 0;
+	int err;
+
+	do {
+		blob = adfs_blob_try_make(sbi, digest, tries);
+		err = PTR_ERR_OR_ZERO(blob);
+	} while (adfs_cas_again(sbi, digest, &tries, &err));
+	return err ? ERR_PTR(err) : blob;
 }
 
 static struct adfs_blob *adfs_blob_cache_add(struct adfs_sb *sbi, struct adfs_blob *blob)

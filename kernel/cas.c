@@ -138,26 +138,42 @@ int adfs_blob_error(struct adfs_sb *sbi, const struct adfs_digest *digest, int e
 {
 	char hash[ADFS_HEX_SIZE];
 
-	if (err == -ENOMEM || err == -EINTR || err == -ERESTARTSYS)
+	if (err == -ENOMEM || err == -EINTR || err == -ERESTARTSYS || err == -ESTALE)
 		return err;
 	adfs_digest_text(digest, hash);
 	adfs_warn(sbi, "blob %s/%llu: %s (error %d)", hash, digest->size, what, err);
 	return -EIO;
 }
 
-int adfs_cas_lookup(struct adfs_sb *sbi, const struct adfs_digest *digest, struct path *path)
+bool adfs_cas_again(struct adfs_sb *sbi, const struct adfs_digest *digest, unsigned int *tries,
+		    int *err)
 {
+	char hash[ADFS_HEX_SIZE];
+
+	if (*err != -ESTALE)
+		return false;
+	if (++*tries <= ADFS_STALE_RETRIES) {
+		adfs_stat_inc(sbi, blob_open_stale_retries);
+		return true;
+	}
+	adfs_digest_text(digest, hash);
+	adfs_warn(sbi, "blob %s/%llu: stale, %u times", hash, digest->size, *tries);
+	*err = -EIO;
+	return false;
+}
+
+int adfs_cas_lookup(struct adfs_sb *sbi, const struct adfs_digest *digest, unsigned int tries,
+		    struct path *path)
+{
+	unsigned int flags = LOOKUP_NO_SYMLINKS | (tries ? LOOKUP_REVAL : 0);
 	struct adfs_cas *cas = sbi->cas;
 	char name[ADFS_BLOB_NAME_SIZE];
 	const struct cred *old;
-	int err, tries = 0;
+	int err;
 
 	adfs_blob_name(cas, digest, name);
 	old = override_creds(cas->cred);
-	while ((err = vfs_path_lookup(cas->path.dentry, cas->path.mnt, name, LOOKUP_NO_SYMLINKS,
-				      path)) == -ESTALE &&
-	       tries++ < ADFS_STALE_RETRIES)
-		adfs_stat_inc(sbi, blob_open_stale_retries);
+	err = vfs_path_lookup(cas->path.dentry, cas->path.mnt, name, flags, path);
 	revert_creds(old);
 	if (!err)
 		return 0;
@@ -230,7 +246,8 @@ static ssize_t adfs_read_all(struct file *file, u8 *data, size_t size)
 	return pos;
 }
 
-u8 *adfs_cas_read(struct adfs_sb *sbi, struct adfs_digest *digest, bool size_known)
+static u8 *adfs_cas_try_read(struct adfs_sb *sbi, struct adfs_digest *digest, bool size_known,
+			     unsigned int tries)
 {
 	struct file *file;
 	struct path path;
@@ -238,10 +255,7 @@ u8 *adfs_cas_read(struct adfs_sb *sbi, struct adfs_digest *digest, bool size_kno
 	u8 *data;
 	int err;
 
-	/* Refused before anything is asked of the CAS: no blob can help. */
-	if (size_known && digest->size > ACTIONDFS_DIRECTORY_SIZE_MAX)
-		return ERR_PTR(adfs_check_size(sbi, digest, true, NULL));
-	err = adfs_cas_lookup(sbi, digest, &path);
+	err = adfs_cas_lookup(sbi, digest, tries, &path);
 	if (err)
 		return ERR_PTR(err);
 	err = adfs_check_size(sbi, digest, size_known, &path);
@@ -279,4 +293,20 @@ out_file:
 out_path:
 	path_put(&path);
 	return ERR_PTR(err);
+}
+
+u8 *adfs_cas_read(struct adfs_sb *sbi, struct adfs_digest *digest, bool size_known)
+{
+	unsigned int tries = 0;
+	u8 *data;
+	int err;
+
+	/* Refused before anything is asked of the CAS: no blob can help. */
+	if (size_known && digest->size > ACTIONDFS_DIRECTORY_SIZE_MAX)
+		return ERR_PTR(adfs_check_size(sbi, digest, true, NULL));
+	do {
+		data = adfs_cas_try_read(sbi, digest, size_known, tries);
+		err = PTR_ERR_OR_ZERO(data);
+	} while (adfs_cas_again(sbi, digest, &tries, &err));
+	return err ? ERR_PTR(err) : data;
 }

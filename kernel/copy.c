@@ -42,7 +42,7 @@ ssize_t adfs_copy_file_range(struct file *in, loff_t pos_in, struct file *out, l
 	struct inode *inode = file_inode(out);
 	struct adfs_sb *sbi = ADFS_SB(inode->i_sb);
 	struct file *real_in, *real_out;
-	u64 start = ktime_get_ns();
+	u64 start = adfs_stat_clock();
 	const struct cred *old;
 	ssize_t done;
 
@@ -61,7 +61,7 @@ ssize_t adfs_copy_file_range(struct file *in, loff_t pos_in, struct file *out, l
 		adfs_stat_inc(sbi, stage_copy_file_range_success);
 		adfs_stat_add(sbi, stage_copy_file_range_bytes, done);
 	}
-	adfs_stat_add(sbi, stage_copy_file_range_total_ns, ktime_get_ns() - start);
+	adfs_stat_add(sbi, stage_copy_file_range_total_ns, adfs_stat_clock() - start);
 	return done;
 }
 

@@ -49,6 +49,7 @@ int adfs_load(struct inode *inode)
 	struct adfs_dir *dir;
 	int err = 0;
 
+	/* Pairs with the store below. */
 	if (smp_load_acquire(&ai->dir))
 		return 0;
 	mutex_lock(&ai->lock);
@@ -65,6 +66,7 @@ int adfs_load(struct inode *inode)
 	adfs_apply_properties(inode, &dir->properties);
 	if (root && sbi->stage.dentry && dir->properties.has_mtime)
 		adfs_set_stage_time(sbi, inode);
+	/* Whoever sees the Directory sees its properties, too. */
 	smp_store_release(&ai->dir, dir);
 out:
 	mutex_unlock(&ai->lock);
@@ -74,6 +76,7 @@ out:
 /* The mode of an input directory is known once it is loaded. */
 static int adfs_input_dir_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
 {
+	/* Pairs with adfs_load(). */
 	if (!smp_load_acquire(&ADFS_I(inode)->dir)) {
 		int err;
 

@@ -4,9 +4,9 @@
  * their hashes were checked when they came in, so one mount may use what another has read. What was
  * not checked (verify=none) does not come in here: it belongs to the inode that asked for it.
  *
- * A Directory is kept as its bytes, and where its entries are in them: what is needed of an entry is
- * read from there each time. What no inode refers to is kept for the next mount, within a bound, and
- * goes when memory is short. Memory is accounted to who read it first, as in the page cache.
+ * A Directory is kept as its bytes, and where its entries are in them: what is needed of an entry
+ * is read from there each time. What no inode refers to is kept for the next mount, within a bound,
+ * and goes when memory is short. Memory is accounted to who read it first, as in the page cache.
  */
 #include <linux/hashtable.h>
 #include <linux/mm.h>

@@ -4,9 +4,9 @@
  * to the stage file, and use its page cache.
  *
  * file->private_data of what is staged is the real struct file; of an input its struct adfs_blob
- * (NULL: an empty one), or, once it was mapped, a struct adfs_mapped with a bit set. The blob's open
- * file is shared by all; mappings of one open file share another, which shows the path in this mount
- * in /proc/<pid>/maps.
+ * (NULL: an empty one), or, once it was mapped, a struct adfs_mapped with a bit set. The blob's
+ * open file is shared by all; mappings of one open file share another, which shows the path in this
+ * mount in /proc/<pid>/maps.
  */
 #include <linux/backing-file.h>
 #include <linux/fadvise.h>
@@ -59,15 +59,15 @@ static struct file *adfs_open_staged(struct adfs_sb *sbi, struct file *file)
 	const struct path real = { .mnt = sbi->stage.mnt,
 				   .dentry = adfs_stage_of(file_inode(file)) };
 	int flags = file->f_flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC);
-	u64 start = ktime_get_ns();
+	u64 start = adfs_stat_clock();
 	struct file *opened;
 
 	adfs_stat_inc(sbi, stage_backing_open_attempts);
 	opened = adfs_open_backing(file, &real, flags, sbi->cred);
 	if (IS_ERR(opened))
 		adfs_stat_inc(sbi, stage_backing_open_failures);
-	adfs_stat_add(sbi, stage_backing_open_file_ns, ktime_get_ns() - start);
-	adfs_stat_add(sbi, stage_backing_open_total_ns, ktime_get_ns() - start);
+	adfs_stat_add(sbi, stage_backing_open_file_ns, adfs_stat_clock() - start);
+	adfs_stat_add(sbi, stage_backing_open_total_ns, adfs_stat_clock() - start);
 	return opened;
 }
 
@@ -75,7 +75,7 @@ static struct file *adfs_open_staged(struct adfs_sb *sbi, struct file *file)
 static bool adfs_would_set_id(const struct file *file)
 {
 	umode_t mode = file_inode(file)->i_mode;
-	bool set_id = mode & S_ISUID || (mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP);
+	bool set_id = mode & S_ISUID || (mode & (S_ISGID | 0010)) == (S_ISGID | 0010);
 
 	return set_id && file->f_flags & __FMODE_EXEC &&
 	       !(file->f_path.mnt->mnt_flags & MNT_NOSUID);
@@ -218,7 +218,7 @@ static ssize_t adfs_read_staged(struct kiocb *iocb, struct iov_iter *to)
 	struct adfs_sb *sbi = ADFS_SB(file_inode(file)->i_sb);
 	struct backing_file_ctx ctx = adfs_context(file);
 	struct file *real = adfs_real_file(file);
-	u64 start = ktime_get_ns();
+	u64 start = adfs_stat_clock();
 	ssize_t got;
 
 	if (IS_ERR(real))
@@ -227,7 +227,7 @@ static ssize_t adfs_read_staged(struct kiocb *iocb, struct iov_iter *to)
 	adfs_stat_inc(sbi, stage_read_calls);
 	if (got > 0)
 		adfs_stat_add(sbi, stage_read_bytes, got);
-	adfs_stat_add(sbi, stage_read_total_ns, ktime_get_ns() - start);
+	adfs_stat_add(sbi, stage_read_total_ns, adfs_stat_clock() - start);
 	return got;
 }
 
@@ -285,7 +285,7 @@ static ssize_t adfs_splice_read_file(struct file *file, loff_t *pos, struct pipe
 				     size_t size, unsigned int flags)
 {
 	struct adfs_sb *sbi = ADFS_SB(file_inode(file)->i_sb);
-	u64 start = ktime_get_ns();
+	u64 start = adfs_stat_clock();
 	struct file *real;
 	ssize_t got;
 
@@ -298,7 +298,7 @@ static ssize_t adfs_splice_read_file(struct file *file, loff_t *pos, struct pipe
 	adfs_stat_inc(sbi, stage_splice_read_calls);
 	if (got > 0)
 		adfs_stat_add(sbi, stage_splice_read_bytes, got);
-	adfs_stat_add(sbi, stage_splice_read_total_ns, ktime_get_ns() - start);
+	adfs_stat_add(sbi, stage_splice_read_total_ns, adfs_stat_clock() - start);
 	return got;
 }
 
@@ -361,7 +361,7 @@ static int adfs_mmap_staged(struct file *file, struct vm_area_struct *vma)
 	struct adfs_sb *sbi = ADFS_SB(file_inode(file)->i_sb);
 	struct backing_file_ctx ctx = adfs_context(file);
 	size_t size = vma->vm_end - vma->vm_start;
-	u64 start = ktime_get_ns();
+	u64 start = adfs_stat_clock();
 	int err = backing_file_mmap(file->private_data, vma, &ctx);
 
 	adfs_stat_inc(sbi, stage_mmap_calls);
@@ -369,7 +369,7 @@ static int adfs_mmap_staged(struct file *file, struct vm_area_struct *vma)
 		adfs_stat_inc(sbi, stage_mmap_failures);
 	else
 		adfs_stat_add(sbi, stage_mmap_bytes, size);
-	adfs_stat_add(sbi, stage_mmap_total_ns, ktime_get_ns() - start);
+	adfs_stat_add(sbi, stage_mmap_total_ns, adfs_stat_clock() - start);
 	return err;
 }
 
@@ -402,7 +402,7 @@ static void adfs_count_write(struct adfs_sb *sbi, ssize_t done, u64 start)
 	adfs_stat_inc(sbi, stage_write_calls);
 	if (done > 0)
 		adfs_stat_add(sbi, stage_write_bytes, done);
-	adfs_stat_add(sbi, stage_write_total_ns, ktime_get_ns() - start);
+	adfs_stat_add(sbi, stage_write_total_ns, adfs_stat_clock() - start);
 }
 
 static ssize_t adfs_write_iter(struct kiocb *iocb, struct iov_iter *from)
@@ -411,7 +411,7 @@ static ssize_t adfs_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	struct inode *inode = file_inode(file);
 	struct adfs_sb *sbi = ADFS_SB(inode->i_sb);
 	struct backing_file_ctx ctx = adfs_context(file);
-	u64 start = ktime_get_ns();
+	u64 start = adfs_stat_clock();
 	ssize_t done;
 
 	if (!iov_iter_count(from))
@@ -435,7 +435,7 @@ static ssize_t adfs_splice_write_file(struct pipe_inode_info *pipe, struct file 
 	struct inode *inode = file_inode(file);
 	struct adfs_sb *sbi = ADFS_SB(inode->i_sb);
 	struct backing_file_ctx ctx = adfs_context(file);
-	u64 start = ktime_get_ns();
+	u64 start = adfs_stat_clock();
 	struct kiocb iocb;
 	struct file *real;
 	ssize_t done;

@@ -357,7 +357,7 @@ int adfs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat 
 	if (!adfs_is_input(inode))
 		return adfs_staged_getattr(idmap, inode, stat, request_mask, flags);
 	if (S_ISDIR(inode->i_mode) && request_mask & (STATX_MODE | STATX_MTIME | STATX_CTIME)) {
-		/* Its mode and time are in its own Directory; one that is broken is there all the same. */
+		/* Its mode and time are in its own Directory; a broken one is there all the same. */
 		int err = adfs_load(inode);
 
 		if (err && err != -EIO && err != -EUCLEAN)

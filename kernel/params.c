@@ -346,7 +346,7 @@ int adfs_init_fs_context(struct fs_context *fc)
 		kfree(ctx);
 		return -ENOMEM;
 	}
-	/* Containers get no more of the stage's disk than their quota, and nothing of root's reserve. */
+	/* Containers get no more of the stage's disk than their quota: not root's reserve. */
 	cap_lower(cred->cap_effective, CAP_SYS_RESOURCE);
 	sbi->cred = cred;
 	sbi->uid = GLOBAL_ROOT_UID;
