@@ -54,7 +54,8 @@ def alternate(rounds, *functions):
 
 
 class Bench:
-    def __init__(self, build, sizes, scratch):
+    def __init__(self, build, sizes, scratch, backend):
+        self.backend = backend
         self.bin = build / "bin"
         self.compare = next(build.rglob("bench_compare"))
         self.empty_hook = next(build.rglob("bench_empty_hook"))
@@ -68,14 +69,17 @@ class Bench:
             (scratch / name).mkdir(mode=0o700)
         self.config.write_text(json.dumps({
             "cas": {"default": {"path": str(self.cas), "layout": "sharded"}}, "stage_root": str(scratch / "stage"),
-            "state_root": str(scratch / "state"), "serve_socket": str(self.socket)}))
+            "state_root": str(scratch / "state"), "serve_socket": str(self.socket), "defaults": {"backend": backend}}))
 
     def add(self, name, rows, note=""):
-        base, measured = zip(*rows)
-        ratio = statistics.median(m / b for b, m in rows)
-        self.results.append({"name": name, "base_ms": statistics.median(base) / 1e6,
-                             "measured_ms": statistics.median(measured) / 1e6, "ratio": ratio, "rounds": len(rows),
-                             "note": note})
+        """Rows of (base, measured) or (base, measured, the same on overlayfs)."""
+        base, measured, *overlay = zip(*rows)
+        result = {"name": name, "base_ms": statistics.median(base) / 1e6,
+                  "measured_ms": statistics.median(measured) / 1e6,
+                  "ratio": statistics.median(m / b for b, m in zip(base, measured)), "rounds": len(rows), "note": note}
+        if overlay:
+            result["overlayfs_ratio"] = statistics.median(o / b for b, o in zip(base, overlay[0]))
+        self.results.append(result)
         print(f"  measured: {name}", file=sys.stderr, flush=True)
 
     def import_tree(self, path):
@@ -84,6 +88,9 @@ class Bench:
 
     @contextlib.contextmanager
     def server(self):
+        if self.backend == "kernel":
+            yield
+            return
         with open(self.scratch / "serve.log", "ab") as log:
             process = subprocess.Popen([self.bin / "actiondfs", "serve", "--socket", self.socket, "--foreground"],
                                        stdout=log, stderr=log)
@@ -103,7 +110,7 @@ class Bench:
     def mount(self, digest, mountpoint):
         mountpoint.mkdir(exist_ok=True)
         run(self.bin / "actiondfs", "mount", digest, mountpoint, "--cas", self.cas, "--mode", "readonly",
-            "--socket", self.socket)
+            "--backend", self.backend, *(["--socket", self.socket] if self.backend == "fuse" else []))
 
     def umount(self, mountpoint):
         run(self.bin / "actiondfs", "umount", mountpoint)
@@ -143,7 +150,9 @@ class Bench:
         with self.server():
             once()
             rows = [once() for _ in range(self.sizes["mounts"])]
-        self.add("mount + ls", rows, f"base: 10 files; measured: {count} files; Directories known to the server")
+        self.add("mount + ls", rows, f"base: 10 files; measured: {count} files; Directories known from before")
+        if self.backend == "kernel":
+            return
         rows = []
         for _ in range(self.sizes["mounts"]):
             with self.server():
@@ -203,26 +212,69 @@ class Bench:
         shutil.copytree("/usr/src/googletest/googletest", tree / "googletest")
         return tree
 
+    @contextlib.contextmanager
+    def overlay(self, tree):
+        """The same files through overlayfs, which is what containers look at them through today."""
+        places = [self.scratch / f"overlay-{name}" for name in ("upper", "work", "merged")]
+        for place in places:
+            place.mkdir()
+        upper, work, merged = places
+        run("mount", "-t", "overlay", "-o", f"lowerdir={tree},upperdir={upper},workdir={work}", "overlay", merged)
+        try:
+            yield merged
+        finally:
+            run("umount", merged)
+
+    def compared(self, workload, *places, rounds=None, **options):
+        words = [word for name, value in options.items() for word in
+                 (["--" + name.replace("_", "-")] + ([] if value is True else [value]))]
+        return json.loads(output(self.compare, workload, rounds or self.sizes["rounds"], *words, *places))
+
     def files(self):
         tree = self.make_files()
         count = self.sizes["small_folders"] * self.sizes["small_each"]
         root = self.import_tree(tree)
-        with self.server(), self.mounted(root, "tree") as mountpoint:
-            for name, workload, *options in (
-                    (f"sequential read of {self.sizes['big'] // MIB} MiB", "read"),
-                    (f"mmap of {self.sizes['big'] // MIB} MiB, each page touched", "mmap"),
-                    ("20 x exec of true", "exec"),
-                    (f"stat of {count} files, warm", "stat"),
-                    (f"stat of {count} files, dentries dropped", "stat", "--drop-dentries"),
-                    (f"open + read + close of {count} files", "open")):
-                rows = json.loads(output(self.compare, workload, self.sizes["rounds"], tree, mountpoint, *options))
-                self.add(name, rows)
+        with self.server(), self.mounted(root, "tree") as mountpoint, self.overlay(tree) as overlay:
+            for name, workload, options in (
+                    (f"sequential read of {self.sizes['big'] // MIB} MiB", "read", {}),
+                    (f"mmap of {self.sizes['big'] // MIB} MiB, each page touched", "mmap", {}),
+                    ("20 x exec of true", "exec", {}),
+                    (f"stat of {count} files, warm", "stat", {}),
+                    (f"stat of {count} files, dentries dropped", "stat", {"drop_dentries": True}),
+                    (f"walk of {count} files, all dropped", "walk", {"drop_all": True}),
+                    (f"open + read + close of {count} files", "open", {})):
+                self.add(name, self.compared(workload, tree, mountpoint, overlay, **options))
+            for name, options in (("warm", {}), ("dentries dropped", {"drop_dentries": True})):
+                rows, base_rows = [], []
+                for _ in range(self.sizes["rounds"]):
+                    one, two = (self.compared("stat", tree, mountpoint, rounds=1, threads=threads, **options)[0]
+                                for threads in (1, 2))
+                    rows.append((one[1], two[1]))
+                    base_rows.append(two[0] / one[0])
+                self.add(f"stat by 2 threads, {name}", rows,
+                         f"base: 1 thread, the same work; on {file_system(tree)}: {statistics.median(base_rows):.2f}")
 
             def compile_in(top):
                 return lambda: run("g++", "-std=c++17", "-c", "-Igoogletest", "-Igoogletest/include", "-o",
                                    self.scratch / "out.o", self.sizes["source"], cwd=top)
             self.add(f"g++ -c {os.path.basename(self.sizes['source'])}",
-                     alternate(self.sizes["compiles"], compile_in(tree), compile_in(mountpoint)))
+                     alternate(self.sizes["compiles"], *(compile_in(top) for top in (tree, mountpoint, overlay))))
+        if os.environ.get("ACTIONDFS_KO_WITHOUT_STATISTICS"):
+            self.statistics_of_the_module(root)
+
+    def statistics_of_the_module(self, root):
+        """What they cost, by a module that was built without: each in turn is loaded anew."""
+        modules = [os.environ["ACTIONDFS_KO_WITHOUT_STATISTICS"], os.environ["ACTIONDFS_KO"]]
+        rows = []
+        for i in range(self.sizes["rounds"]):
+            row = [0, 0]
+            for k in (i % 2, 1 - i % 2):
+                run("rmmod", "actiondfs")
+                run("insmod", modules[k])
+                with self.mounted(root, "tree") as mountpoint:
+                    row[k] = min(times[0] for times in self.compared("stat", mountpoint, rounds=5, drop_dentries=True))
+            rows.append(row)
+        self.add("statistics, in a lookup", rows, "base: the module built without; the least of 5 turns each")
 
 
 def file_system(path):
@@ -231,10 +283,10 @@ def file_system(path):
 
 def show(results, where):
     print(f"Base is {where} unless the note says another thing; a ratio above 1 is slower.\n")
-    print(f"{'':48} {'base ms':>10} {'measured':>10} {'ratio':>6}  rounds")
+    print(f"{'':48} {'base ms':>10} {'measured':>10} {'ratio':>6} {'overlayfs':>9}  rounds")
     for r in results:
-        ratio = f"{r['ratio']:6.2f}" if r["ratio"] is not None else "     -"
-        print(f"{r['name']:48} {r['base_ms']:10.2f} {r['measured_ms']:10.2f} {ratio}  {r['rounds']:4}")
+        ratio, overlay = (f"{r[key]:.2f}" if r.get(key) is not None else "-" for key in ("ratio", "overlayfs_ratio"))
+        print(f"{r['name']:48} {r['base_ms']:10.2f} {r['measured_ms']:10.2f} {ratio:>6} {overlay:>9}  {r['rounds']:4}")
         if r["note"]:
             print(f"    {r['note']}")
 
@@ -242,6 +294,7 @@ def show(results, where):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", type=pathlib.Path, required=True)
+    parser.add_argument("--backend", choices=("fuse", "kernel"), default="fuse")
     parser.add_argument("--quick", action="store_true", help="tiny trees, one round: only that everything works")
     parser.add_argument("--out", type=pathlib.Path, help="JSON file (default: bench.json in the build folder)")
     options = parser.parse_args()
@@ -249,7 +302,7 @@ def main():
     out = options.out or build / ("bench-quick.json" if options.quick else "bench.json")
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="actiondfs-bench.", dir=os.environ.get("TMPDIR", "/var/tmp")))
     try:
-        bench = Bench(build, QUICK if options.quick else FULL, scratch)
+        bench = Bench(build, QUICK if options.quick else FULL, scratch, options.backend)
         bench.mounts()
         bench.hooks()
         bench.files()
@@ -259,7 +312,7 @@ def main():
             if line.split()[1].startswith(f"{scratch}/"):
                 subprocess.run(["umount", "-l", line.split()[1]], check=False)
         shutil.rmtree(scratch)
-    report = {"kernel": platform.release(), "cpus": os.cpu_count(), "base": where, "quick": options.quick,
+    report = {"kernel": platform.release(), "backend": options.backend, "cpus": os.cpu_count(), "base": where, "quick": options.quick,
               "results": bench.results}
     out.write_text(json.dumps(report, indent=1) + "\n")
     json.loads(out.read_text())

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// bench_compare WORKLOAD ROUNDS BASE MEASURED [--drop-dentries]: does one thing to the same tree in
-// two places, in turn, and prints the nanoseconds of each round as JSON: [[base, measured], ...].
-// Which goes first changes from round to round, so that neither always finds the machine as the
-// other left it. One round before the first is not counted.
+// bench_compare WORKLOAD ROUNDS [--drop-dentries | --drop-all] [--threads N] PLACE...: does one
+// thing to the same tree in each place, in turn, and prints the nanoseconds of each round as JSON:
+// [[first place, second place, ...], ...]. Which goes first changes from round to round, so that
+// none always finds the machine as another left it. One round before the first is not counted.
+//
+// --drop-dentries, --drop-all: before each, the kernel forgets names and attributes, or file
+// content too. --threads: the small files are shared among that many threads.
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/mman.h>
@@ -17,10 +20,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
-#include <utility>
+#include <thread>
 #include <vector>
 
 extern char** environ;
@@ -40,12 +44,12 @@ constexpr int kExecs = 20;
 
 // What is worked on: found before the clock starts.
 struct Tree {
-  std::string big, program;
+  std::string top, big, program;
   std::vector<std::string> small;
 };
 
 Tree Find(const std::string& root) {
-  Tree tree{.big = root + "/big", .program = root + "/program", .small = {}};
+  Tree tree{.top = root, .big = root + "/big", .program = root + "/program", .small = {}};
   for (const auto& entry : fs::recursive_directory_iterator(root + "/small")) {
     if (entry.is_regular_file()) {
       tree.small.push_back(entry.path());
@@ -63,7 +67,7 @@ int Open(const std::string& path) {
 }
 
 void ReadAll(const std::string& path) {
-  static std::vector<char> buffer(kReadBuffer);
+  thread_local std::vector<char> buffer(kReadBuffer);
   const int fd = Open(path);
   ssize_t got = 0;
   while ((got = ::read(fd, buffer.data(), buffer.size())) > 0) {
@@ -125,58 +129,121 @@ void Execute(const Tree& tree) {
   }
 }
 
-void DropDentries() {
+// As an action does that looks at everything: each directory is read, each name looked at.
+void Walk(const Tree& tree) {
+  struct stat status = {};
+  for (const auto& entry : fs::recursive_directory_iterator(tree.top + "/small")) {
+    if (::lstat(entry.path().c_str(), &status) < 0) {
+      Die(entry.path());
+    }
+  }
+}
+
+using Workload = void (*)(const Tree&);
+
+// The same work, by some threads at once; each has its share of the small files.
+void InThreads(Workload workload, const Tree& tree, size_t count) {
+  if (count == 1) {
+    workload(tree);
+    return;
+  }
+  std::vector<Tree> shares(count, Tree{.top = tree.top, .big = "", .program = "", .small = {}});
+  for (size_t i = 0; i < tree.small.size(); ++i) {
+    // In runs, since neighbours are in one directory.
+    shares[i * count / tree.small.size()].small.push_back(tree.small[i]);
+  }
+  std::vector<std::jthread> threads;
+  threads.reserve(count);
+  for (const Tree& share : shares) {
+    threads.emplace_back(workload, std::cref(share));
+  }
+}
+
+struct Options {
+  Workload workload = nullptr;
+  int rounds = 0;
+  const char* drop = nullptr;  // what /proc/sys/vm/drop_caches is given
+  size_t threads = 1;
+  std::vector<Tree> places;
+};
+
+void DropCaches(const char* which) {
+  ::sync();
   const int fd = ::open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
-  if (fd < 0 || ::write(fd, "2", 1) != 1) {
+  if (fd < 0 || ::write(fd, which, 1) != 1) {
     Die("/proc/sys/vm/drop_caches");
   }
   ::close(fd);
 }
 
-using Workload = void (*)(const Tree&);
-
-int64_t Time(Workload workload, const Tree& tree, bool drop) {
-  if (drop) {
-    DropDentries();
+int64_t Time(const Options& options, const Tree& tree) {
+  if (options.drop != nullptr) {
+    DropCaches(options.drop);
   }
   const auto begin = std::chrono::steady_clock::now();
-  workload(tree);
+  InThreads(options.workload, tree, options.threads);
   return std::chrono::nanoseconds(std::chrono::steady_clock::now() - begin).count();
+}
+
+std::string Measure(const Options& options) {
+  const size_t count = options.places.size();
+  std::string out;
+  for (int round = 0; round <= options.rounds; ++round) {
+    std::vector<int64_t> times(count);
+    for (size_t k = 0; k < count; ++k) {
+      const size_t at = (static_cast<size_t>(round) + k) % count;
+      times[at] = Time(options, options.places[at]);
+    }
+    if (round == 0) {
+      continue;
+    }
+    out += out.empty() ? "[" : ", [";
+    for (size_t k = 0; k < count; ++k) {
+      out += (k > 0 ? ", " : "") + std::to_string(times[k]);
+    }
+    out += "]";
+  }
+  return "[" + out + "]";
+}
+
+bool Parse(const std::vector<std::string>& words, Options& options) {
+  const std::map<std::string_view, Workload> workloads = {
+      {"read", Sequential}, {"mmap", TouchMapping},  {"exec", Execute},
+      {"stat", Stat},       {"open", OpenReadClose}, {"walk", Walk},
+  };
+  if (words.size() < 3) {
+    return false;
+  }
+  const auto found = workloads.find(words[0]);
+  if (found == workloads.end()) {
+    return false;
+  }
+  options.workload = found->second;
+  options.rounds = std::atoi(words[1].c_str());  // NOLINT(cert-err34-c)
+  for (size_t i = 2; i < words.size(); ++i) {
+    if (words[i] == "--drop-dentries") {
+      options.drop = "2";
+    } else if (words[i] == "--drop-all") {
+      options.drop = "3";
+    } else if (words[i] == "--threads" && i + 1 < words.size()) {
+      options.threads = std::strtoul(words[++i].c_str(), nullptr, 10);
+    } else {
+      options.places.push_back(Find(words[i]));
+    }
+  }
+  return !options.places.empty() && options.rounds > 0 && options.threads > 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::map<std::string_view, Workload> workloads = {
-      {"read", Sequential}, {"mmap", TouchMapping},  {"exec", Execute},
-      {"stat", Stat},       {"open", OpenReadClose},
-  };
-  const auto found = argc < 5 ? workloads.end() : workloads.find(argv[1]);
-  if (found == workloads.end()) {
+  Options options;
+  if (!Parse({argv + 1, argv + argc}, options)) {
     (void)std::fputs(
-        "usage: bench_compare read|mmap|exec|stat|open ROUNDS BASE MEASURED [--drop-dentries]\n",
+        "usage: bench_compare read|mmap|exec|stat|open|walk ROUNDS "
+        "[--drop-dentries | --drop-all] [--threads N] PLACE...\n",
         stderr);
     return 2;
   }
-  const int rounds = std::atoi(argv[2]);  // NOLINT(cert-err34-c)
-  const bool drop = argc > 5 && std::string_view(argv[5]) == "--drop-dentries";
-  const Tree base = Find(argv[3]);
-  const Tree measured = Find(argv[4]);
-
-  std::string out = "[";
-  for (int round = 0; round <= rounds; ++round) {
-    std::pair<int64_t, int64_t> times;
-    if (round % 2 == 0) {
-      times.first = Time(found->second, base, drop);
-      times.second = Time(found->second, measured, drop);
-    } else {
-      times.second = Time(found->second, measured, drop);
-      times.first = Time(found->second, base, drop);
-    }
-    if (round > 0) {
-      out += (round > 1 ? ", [" : "[") + std::to_string(times.first) + ", " +
-             std::to_string(times.second) + "]";
-    }
-  }
-  (void)std::printf("%s]\n", out.c_str());
+  (void)std::printf("%s\n", Measure(options).c_str());
 }

@@ -5,16 +5,31 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
+usage() {
+  cat <<'USAGE'
+usage: tests/bench/run.sh [--vm VEHICLE] [--quick] [--out FILE] [--build FOLDER] [--no-build]
+  --vm VEHICLE    backend kernel, in a virtual machine (uml or qemu: tests/kernel/README.md); without it,
+                  backend fuse on this host
+  --quick         tiny trees, one round: only that everything works
+  --out FILE      where the JSON goes (default: bench.json, or bench-VEHICLE.json, in the build folder)
+  --build FOLDER  of the programs (default build/release-bench); --no-build: they are there
+USAGE
+}
+
 build=build/release-bench
 build_it=1
+vehicle=
+out=
 arguments=()
 while [ $# -gt 0 ]; do
   case "$1" in
     --build) build="${2:?--build needs a folder}"; shift ;;
     --no-build) build_it= ;;
     --quick) arguments+=(--quick) ;;
-    --out) arguments+=(--out "${2:?--out needs a file}"); shift ;;
-    *) echo "usage: tests/bench/run.sh [--quick] [--out FILE] [--build FOLDER] [--no-build]" >&2; exit 2 ;;
+    --vm) vehicle="${2:?--vm needs a vehicle}"; shift ;;
+    --out) out="${2:?--out needs a file}"; shift ;;
+    -h | --help) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
   esac
   shift
 done
@@ -24,12 +39,26 @@ skip() {
   exit 77
 }
 [ "$(id -u)" -eq 0 ] || skip "not root"
-[ -c /dev/fuse ] || skip "there is no /dev/fuse"
 command -v runc >/dev/null || skip "there is no runc"
+if [ -z "$vehicle" ] && [ ! -c /dev/fuse ]; then skip "there is no /dev/fuse"; fi
 
 if [ -n "$build_it" ]; then
   tests/lib/deps.sh build
   cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release >/dev/null
   ninja -C "$build" actiondfs actiondfs-hook bench_compare bench_empty_hook | tail -n 1
 fi
-exec /usr/bin/python3 tests/bench/bench.py --build "$build" "${arguments[@]}"
+build="$(realpath "$build")"
+if [ -z "$vehicle" ]; then
+  exec /usr/bin/python3 tests/bench/bench.py --build "$build" ${out:+--out "$out"} "${arguments[@]}"
+fi
+
+# The same module, but for its statistics: what they cost is the difference.
+without="$(KCFLAGS=-DACTIONDFS_NO_STATISTICS ACTIONDFS_MODULE_BUILD="$build/kernel-without-statistics" \
+  tests/kernel/build_module.sh "$vehicle")"
+report="$(mktemp -d)"
+trap 'rm -rf "$report"' EXIT
+# What starts with ACTIONDFS is known to the guest, and what is named so stays visible in there.
+ACTIONDFS="$build/bin/actiondfs" ACTIONDFS_KO_WITHOUT_STATISTICS="$without" tests/kernel/vm.sh "--$vehicle" \
+  --timeout 7200 --disk 8G --memory 4G --output "$report" --env TMPDIR=/mnt/ext4 -- \
+  /usr/bin/python3 tests/bench/bench.py --backend kernel --build "$build" --out "$report/bench.json" "${arguments[@]}"
+cp "$report/bench.json" "${out:-$build/bench-$vehicle.json}"

@@ -157,7 +157,7 @@ class Round:
             code = errno_name(choose.choice((
                 lambda: write_file(path(), b"storm"), lambda: os.mkdir(path()), lambda: os.rename(path(), path()),
                 lambda: renameat2(path(), path(), RENAME_EXCHANGE), lambda: os.unlink(path()), lambda: os.rmdir(path()),
-                lambda: shutil.rmtree(path()), lambda: os.link(path(), path()), lambda: os.symlink("d1", path()),
+                lambda: shutil.rmtree(path(), ignore_errors=True), lambda: os.link(path(), path()), lambda: os.symlink("d1", path()),
                 lambda: os.truncate(path(), 5), lambda: os.listdir(os.path.dirname(path())), lambda: read_file(path()),
                 lambda: os.chmod(path(), 0o755), lambda: os.utime(path()), open_and_remove,
                 lambda: os.rename(os.path.join(self.shared, "d1/f0"), path()))))
