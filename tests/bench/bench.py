@@ -312,8 +312,8 @@ def main():
             if line.split()[1].startswith(f"{scratch}/"):
                 subprocess.run(["umount", "-l", line.split()[1]], check=False)
         shutil.rmtree(scratch)
-    report = {"kernel": platform.release(), "backend": options.backend, "cpus": os.cpu_count(), "base": where, "quick": options.quick,
-              "results": bench.results}
+    report = {"kernel": platform.release(), "backend": options.backend, "cpus": os.cpu_count(), "base": where,
+              "quick": options.quick, "results": bench.results}
     out.write_text(json.dumps(report, indent=1) + "\n")
     json.loads(out.read_text())
     show(bench.results, where)

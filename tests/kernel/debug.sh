@@ -41,12 +41,14 @@ heading "checkpatch"
 "$here/checkpatch.sh"
 heading "W=1 and sparse"
 "$here/build_module.sh" qemu --strict >/dev/null
-suite=("$here"/suite/*_test.py)
+mapfile -t suite < <(find "$here/suite" -name '*_test.py' ! -name load_test.py | sort)
 for vehicle in "${vehicles[@]}"; do
   heading "$vehicle: the suite"
+  "$here/vm.sh" "--$vehicle" --no-load -- /usr/bin/python3 "$here/suite/load_test.py"
   "$here/vm.sh" "--$vehicle" --timeout 14400 -- "$here/guest/run_all.sh" "${suite[@]}"
   heading "$vehicle: conformance"
-  "$here/vm.sh" "--$vehicle" --timeout 14400 -- /usr/bin/python3 "$repository/tests/conformance/run.py" --backend kernel
+  ACTIONDFS_BACKEND=kernel "$here/vm.sh" "--$vehicle" --timeout 14400 -- "$here/guest/run_all.sh" \
+    "$repository"/tests/conformance/*_test.py
   heading "$vehicle: $minutes minutes of everything at once"
   ACTIONDFS_ENDURANCE_SECONDS=$((minutes * 60)) "$here/vm.sh" "--$vehicle" --timeout $((minutes * 60 * 2 + 3600)) -- \
     /usr/bin/python3 "$here/suite/endurance_test.py"

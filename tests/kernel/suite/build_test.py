@@ -8,7 +8,7 @@ import subprocess
 from kit import Guest, SCALE, main, read_file, run
 
 GOOGLETEST = "/usr/src/googletest/googletest"
-# One translation unit of all of GoogleTest takes long on an emulated processor, and half of it is in there without main().
+# All of GoogleTest in one translation unit takes long on an emulated processor.
 SOURCES = ["src/gtest-all.cc", "src/gtest_main.cc"] if SCALE == 1 else ["src/gtest-printers.cc", "src/gtest_main.cc"]
 
 
@@ -20,7 +20,8 @@ class Build(Guest):
 
     def build(self, top):
         """{name: content} of what is made, next to the sources, by a makefile that is an input."""
-        done = subprocess.run(["make", "-s", "-j2", "-f", "Makefile.test", "all"], cwd=top, capture_output=True, text=True)
+        done = subprocess.run(["make", "-s", "-j2", "-f", "Makefile.test", "all"], cwd=top, capture_output=True,
+                              text=True)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return {name: read_file(os.path.join(top, "out", name)) for name in os.listdir(os.path.join(top, "out"))}
 

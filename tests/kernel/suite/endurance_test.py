@@ -156,9 +156,10 @@ class Round:
 
             code = errno_name(choose.choice((
                 lambda: write_file(path(), b"storm"), lambda: os.mkdir(path()), lambda: os.rename(path(), path()),
-                lambda: renameat2(path(), path(), RENAME_EXCHANGE), lambda: os.unlink(path()), lambda: os.rmdir(path()),
-                lambda: shutil.rmtree(path(), ignore_errors=True), lambda: os.link(path(), path()), lambda: os.symlink("d1", path()),
-                lambda: os.truncate(path(), 5), lambda: os.listdir(os.path.dirname(path())), lambda: read_file(path()),
+                lambda: renameat2(path(), path(), RENAME_EXCHANGE), lambda: os.unlink(path()),
+                lambda: os.rmdir(path()), lambda: shutil.rmtree(path(), ignore_errors=True),
+                lambda: os.link(path(), path()), lambda: os.symlink("d1", path()), lambda: os.truncate(path(), 5),
+                lambda: os.listdir(os.path.dirname(path())), lambda: read_file(path()),
                 lambda: os.chmod(path(), 0o755), lambda: os.utime(path()), open_and_remove,
                 lambda: os.rename(os.path.join(self.shared, "d1/f0"), path()))))
             assert code in MOVING, code
@@ -181,8 +182,8 @@ class Round:
                 assert read_file(name) == b"new"
                 mount_counters(point)
             elif kind == 1:
-                run("mount", "-t", "overlay", "-o", "lowerdir=%s,upperdir=%s,workdir=%s" % (point, upper, work), "overlay",
-                    point)
+                run("mount", "-t", "overlay", "-o", "lowerdir=%s,upperdir=%s,workdir=%s" % (point, upper, work),
+                    "overlay", point)
                 write_file(point + "/d1/f1", b"changed", os.O_WRONLY | os.O_TRUNC)
                 assert read_file(point + "/d1/f1") == b"changed"
                 shutil.rmtree(point + "/d2", ignore_errors=True)
