@@ -30,7 +30,7 @@ ignored() {
     # Its macros stand for types that differ between kernels.
     */compat.h) echo NEW_TYPEDEFS,MACRO_ARG_UNUSED ;;
     # Lists of X(...), and what is done with them: no expressions.
-    */stats.c | */uapi/actiondfs_stats.h) echo COMPLEX_MACRO ;;
+    */stats.[ch] | */uapi/actiondfs_stats.h) echo COMPLEX_MACRO,MACRO_ARG_UNUSED ;;
     */shared/directory_proto.*) echo COMPLEX_MACRO,MACRO_ARG_UNUSED,BRACKET_SPACE ;;
     *) echo NONE ;;
   esac
@@ -42,5 +42,9 @@ for file in "$module_sources"/*.[ch] "$module_sources"/{probes,shared,uapi}/*.[c
   "$tools/checkpatch.pl" --no-tree --terse --show-types --no-summary --max-line-length=100 \
     --ignore "$(ignored "$file"),FILE_PATH_CHANGES" --file "$file" || failed=1
 done
+# Nobody waits for a grace period with a lock held if nobody waits for one.
+if grep -nE '\bsynchronize_(s?rcu|rcu_expedited)\b' "$module_sources"/*.c; then
+  fail "synchronize_rcu() where others may be kept waiting: use call_rcu() or kfree_rcu()"
+fi
 [ $failed -eq 0 ] || fail "see above"
 echo "clean"
