@@ -23,6 +23,9 @@ MIB = 1 << 20
 
 FULL = {"width": 100, "files_each": 100, "small_folders": 200, "small_each": 100, "big": 256 * MIB, "rounds": 9,
         "mounts": 30, "containers": 30, "compiles": 3, "source": "googletest/src/gtest-all.cc"}
+# Where a processor is emulated everything takes ten times as long.
+EMULATED = {**FULL, "rounds": 7, "mounts": 10, "containers": 10, "compiles": 2,
+            "source": "googletest/src/gtest-printers.cc"}
 QUICK = {"width": 3, "files_each": 3, "small_folders": 3, "small_each": 5, "big": MIB, "rounds": 1,
          "mounts": 2, "containers": 1, "compiles": 1, "source": "googletest/samples/sample1.cc"}
 
@@ -296,13 +299,15 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, required=True)
     parser.add_argument("--backend", choices=("fuse", "kernel"), default="fuse")
     parser.add_argument("--quick", action="store_true", help="tiny trees, one round: only that everything works")
+    parser.add_argument("--emulated", action="store_true", help="fewer rounds, a smaller source to compile")
     parser.add_argument("--out", type=pathlib.Path, help="JSON file (default: bench.json in the build folder)")
     options = parser.parse_args()
     build = options.build.resolve()
+    sizes = QUICK if options.quick else EMULATED if options.emulated else FULL
     out = options.out or build / ("bench-quick.json" if options.quick else "bench.json")
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="actiondfs-bench.", dir=os.environ.get("TMPDIR", "/var/tmp")))
     try:
-        bench = Bench(build, QUICK if options.quick else FULL, scratch, options.backend)
+        bench = Bench(build, sizes, scratch, options.backend)
         bench.mounts()
         bench.hooks()
         bench.files()

@@ -48,6 +48,7 @@ if [ -n "$build_it" ]; then
   ninja -C "$build" actiondfs actiondfs-hook bench_compare bench_empty_hook | tail -n 1
 fi
 build="$(realpath "$build")"
+if [ "$vehicle" = qemu ]; then arguments+=(--emulated); fi
 if [ -z "$vehicle" ]; then
   exec /usr/bin/python3 tests/bench/bench.py --build "$build" ${out:+--out "$out"} "${arguments[@]}"
 fi
@@ -60,5 +61,6 @@ trap 'rm -rf "$report"' EXIT
 # What starts with ACTIONDFS is known to the guest, and what is named so stays visible in there.
 ACTIONDFS="$build/bin/actiondfs" ACTIONDFS_KO_WITHOUT_STATISTICS="$without" tests/kernel/vm.sh "--$vehicle" \
   --timeout 7200 --disk 8G --memory 4G --output "$report" --env TMPDIR=/mnt/ext4 -- \
-  /usr/bin/python3 tests/bench/bench.py --backend kernel --build "$build" --out "$report/bench.json" "${arguments[@]}"
+  bash -c 'exec /usr/bin/python3 tests/bench/bench.py --backend kernel --out "$ACTIONDFS_OUT/bench.json" "$@"' bench \
+  --build "$build" "${arguments[@]}"
 cp "$report/bench.json" "${out:-$build/bench-$vehicle.json}"
