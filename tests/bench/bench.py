@@ -83,7 +83,7 @@ class Bench:
         if overlay:
             result["overlayfs_ratio"] = statistics.median(o / b for b, o in zip(base, overlay[0]))
         self.results.append(result)
-        print(f"  measured: {name}", file=sys.stderr, flush=True)
+        print(f"  measured: {name}: {result['ratio']:.2f}", file=sys.stderr, flush=True)
 
     def import_tree(self, path):
         return output(self.bin / "actiondfs", "import", path, "--cas", self.cas, "--layout", "sharded",
