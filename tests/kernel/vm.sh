@@ -27,6 +27,9 @@ Options:
   --memory SIZE    (default 2G; 3G with checkers)
   --disk SIZE      of the ext4 file system in $ACTIONDFS_EXT4, sparse (default 4G)
   --append WORDS   for the kernel's command line
+Environment:
+  ACTIONDFS_KERNEL_IMAGE  for --qemu: a directory where another of Debian's images is unpacked, with lib/modules/RELEASE;
+                          ACTIONDFS_MODULE is the actiondfs.ko for it, built elsewhere
 Exit status: the command's; 124 on timeout, 125 if the guest ended without one, 126 if the kernel reported something
 (BUG, WARNING, KASAN, lockdep, a leak ...) although the command succeeded, 77 if a kernel cannot be had here.
 USAGE
@@ -86,12 +89,18 @@ case $vehicle in
   *) memory="${memory:-2G}" ;;
 esac
 
-# Asking apt takes a while: once.
-ACTIONDFS_KERNEL_VERSION="$(source_version)"
-export ACTIONDFS_KERNEL_VERSION
-kernel="$("$here/build_kernel.sh" "$vehicle")"
 ko=''
-if [ -n "$module" ] && have_module; then ko="$("$here/build_module.sh" "$vehicle")"; fi
+if [ -n "${ACTIONDFS_KERNEL_IMAGE-}" ]; then
+  [ "$vehicle" = qemu ] || fail "ACTIONDFS_KERNEL_IMAGE is for --qemu"
+  kernel="$(realpath "$ACTIONDFS_KERNEL_IMAGE")"
+  if [ -n "$module" ]; then ko="${ACTIONDFS_MODULE:?the module for ACTIONDFS_KERNEL_IMAGE}"; fi
+else
+  # Asking apt takes a while: once.
+  ACTIONDFS_KERNEL_VERSION="$(source_version)"
+  export ACTIONDFS_KERNEL_VERSION
+  kernel="$("$here/build_kernel.sh" "$vehicle")"
+  if [ -n "$module" ] && have_module; then ko="$("$here/build_module.sh" "$vehicle")"; fi
+fi
 
 # The run's own: disk, memory, sockets; on a tmpfs if there is one.
 scratch="$(mktemp -d -p "$([ -w /dev/shm ] && echo /dev/shm || echo "${TMPDIR:-/tmp}")" actiondfs-vm.XXXXXX)"
@@ -123,7 +132,7 @@ trap 'exit 143' TERM
 
 # What the guest must still see where it has a tmpfs of its own, such as in /tmp: the checkout, the kernels, the working
 # directory, the programs that are tested.
-kept=("$repository" "$PWD" "$cache")
+kept=("$repository" "$PWD" "$cache" "$kernel")
 for variable in "${!ACTIONDFS@}"; do
   case "${!variable}" in
     /*) if [ -f "${!variable}" ]; then kept+=("$(dirname "${!variable}")"); fi ;;
@@ -169,6 +178,12 @@ prepare_uml() {
     con=null con0=null,fd:2 ssl=null ssl0=fd:0,fd:1 "init=$here/guest/uml_init.sh" $arguments)
 }
 
+# What uname says in Debian's image.
+image_release() {
+  local modules=("$kernel"/lib/modules/*)
+  basename "${modules[0]}"
+}
+
 # make_initrd IMAGE: busybox, and of Debian's kernel the modules on the way to the root, uncompressed: emulated CPUs
 # are slow at that.
 make_initrd() {
@@ -178,7 +193,7 @@ make_initrd() {
   cp "$here/guest/initrd_init" "$tree/init"
   : >"$tree/modules/order"
   if [ -d "$kernel/lib/modules" ]; then
-    release="$(release "$ACTIONDFS_KERNEL_VERSION")"
+    release="$(image_release)"
     for name in virtio_pci virtiofs overlay virtio_blk ext4; do
       modprobe -d "$kernel" -S "$release" --show-depends "$name" || skip "Debian's kernel has no $name"
     done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' | while read -r file; do
@@ -213,8 +228,10 @@ prepare_qemu() {
   local devices=() image modules=''
   make_initrd "$scratch/initrd.img"
   if [ -d "$kernel/lib/modules" ]; then
-    modules="$kernel/lib/modules/$(release "$ACTIONDFS_KERNEL_VERSION")"
+    modules="$kernel/lib/modules/$(image_release)"
     image="$kernel/boot/vmlinuz-${modules##*/}"
+    # Where newer packages have it.
+    if [ ! -e "$image" ]; then image="$modules/vmlinuz"; fi
   else
     image="$kernel/arch/x86/boot/bzImage"
   fi
