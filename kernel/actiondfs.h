@@ -222,8 +222,7 @@ int adfs_load(struct inode *inode);
 extern const struct file_operations adfs_dir_fops;
 
 /* namei.c: what changes names */
-int adfs_create(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode,
-		bool excl);
+int adfs_create(ADFS_CREATE_ARGS);
 adfs_mkdir_result adfs_mkdir(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry,
 			     umode_t mode);
 int adfs_mknod(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode,

@@ -196,7 +196,7 @@ int adfs_cas_check(struct adfs_sb *sbi, const struct adfs_digest *digest, const 
 static int adfs_check_hash(struct adfs_sb *sbi, const struct adfs_digest *digest, const u8 *data)
 {
 	u8 found[SHA256_DIGEST_SIZE];
-	struct sha256_state state;
+	ADFS_SHA256_STATE state;
 	char hash[ADFS_HEX_SIZE];
 	u64 done, step;
 

@@ -12,6 +12,7 @@
 #include <linux/fadvise.h>
 #include <linux/falloc.h>
 #include <linux/file.h>
+#include <linux/filelock.h>
 #include <linux/fs.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
@@ -422,8 +423,7 @@ static ssize_t adfs_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	if (IS_ERR(real))
 		done = PTR_ERR(real);
 	else
-		done = backing_file_write_iter(real, from, iocb,
-					       iocb->ki_flags & ~IOCB_DIO_CALLER_COMP, &ctx);
+		done = backing_file_write_iter(real, from, iocb, ADFS_WRITE_FLAGS(iocb), &ctx);
 	inode_unlock(inode);
 	adfs_count_write(sbi, done, start);
 	return done;
@@ -547,4 +547,6 @@ const struct file_operations adfs_file_fops = {
 	.fadvise = adfs_fadvise,
 	.copy_file_range = adfs_copy_file_range,
 	.remap_file_range = adfs_remap_file_range,
+	/* What it has been without a word; in 7.x that means none. */
+	.setlease = generic_setlease,
 };

@@ -191,7 +191,7 @@ struct inode *adfs_iget_input(struct super_block *sb, u64 ino, u64 place,
 
 	if (!inode)
 		return ERR_PTR(-ENOMEM);
-	if (inode->i_state & I_NEW) {
+	if (adfs_inode_is_new(inode)) {
 		adfs_input_init(inode);
 		adfs_set_lock_classes(inode);
 		unlock_new_inode(inode);
@@ -280,7 +280,7 @@ struct inode *adfs_iget_staged(struct super_block *sb, struct dentry *real)
 
 	if (!inode)
 		return ERR_PTR(-ENOMEM);
-	if (inode->i_state & I_NEW) {
+	if (adfs_inode_is_new(inode)) {
 		adfs_staged_init(inode);
 		adfs_set_lock_classes(inode);
 		unlock_new_inode(inode);

@@ -55,8 +55,7 @@ static int adfs_make(struct mnt_idmap *idmap, struct inode *dir, struct dentry *
 	return 0;
 }
 
-int adfs_create(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode,
-		bool excl)
+int adfs_create(ADFS_CREATE_ARGS)
 {
 	return adfs_stat_result(ADFS_SB(dir->i_sb), stage_create,
 				adfs_make(idmap, dir, dentry, S_IFREG | (mode & S_IALLUGO), NULL));

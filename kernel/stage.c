@@ -42,16 +42,13 @@ struct dentry *adfs_stage_lookup(struct adfs_sb *sbi, struct dentry *parent,
 	return real;
 }
 
-/* The child that should be `expected` (NULL: nothing). The parent is locked. */
-static struct dentry *adfs_stage_child(struct adfs_sb *sbi, struct dentry *parent,
-				       const struct qstr *name, const struct inode *expected)
+/* `real` with its parent locked, if it is `expected` (NULL: nothing). */
+static struct dentry *adfs_stage_expect(struct dentry *real, const struct inode *expected)
 {
-	struct dentry *real = adfs_lookup_one(adfs_stage_idmap(sbi), name, parent);
-
 	if (IS_ERR(real) || d_inode(real) == expected)
 		return real;
 	/* Somebody went behind our back. */
-	dput(real);
+	adfs_end_dirop(real);
 	return ERR_PTR(expected ? -ESTALE : -EEXIST);
 }
 
@@ -102,41 +99,50 @@ void adfs_creator_end(struct adfs_creator *creator)
 	put_cred(creator->cred);
 }
 
-static struct dentry *adfs_stage_make_locked(struct adfs_sb *sbi, struct dentry *parent,
-					     const struct qstr *name, const struct adfs_make *make)
+/* Ends what adfs_start_creating() began, but for a reference to the child. */
+static struct dentry *adfs_stage_created(struct dentry *real)
+{
+	if (!IS_ERR(real))
+		dget(real);
+	adfs_end_dirop(real);
+	return real;
+}
+
+/* Makes it where `real` is, which is negative and whose parent is locked until this fails. */
+static struct dentry *adfs_stage_make_locked(struct adfs_sb *sbi, struct inode *dir,
+					     struct dentry *real, const struct adfs_make *make)
 {
 	struct mnt_idmap *idmap = adfs_stage_idmap(sbi);
-	struct inode *dir = d_inode(parent);
-	struct dentry *real;
-	int err;
+	int err = 0;
 
-	real = adfs_stage_child(sbi, parent, name, NULL);
-	if (IS_ERR(real))
-		return real;
 	switch (make->mode & S_IFMT) {
 	case S_IFREG:
-		err = vfs_create(idmap, dir, real, make->mode, true);
+		err = adfs_vfs_create(idmap, dir, real, make->mode);
 		break;
 	case S_IFDIR:
-		return adfs_vfs_mkdir(idmap, dir, real, make->mode);
+		real = adfs_vfs_mkdir(idmap, dir, real, make->mode);
+		if (IS_ERR(real))
+			return real;
+		break;
 	case S_IFLNK:
-		err = vfs_symlink(idmap, dir, real, make->target);
+		err = adfs_vfs_symlink(idmap, dir, real, make->target);
 		break;
 	default:
-		err = vfs_mknod(idmap, dir, real, make->mode, 0);
+		err = adfs_vfs_mknod(idmap, dir, real, make->mode);
 		break;
 	}
 	if (!err && d_is_negative(real))
 		err = -ESTALE;
 	if (!err)
 		return real;
-	dput(real);
+	adfs_end_dirop(real);
 	return ERR_PTR(err);
 }
 
 struct dentry *adfs_stage_make(struct adfs_sb *sbi, struct dentry *parent, const struct qstr *name,
 			       const struct adfs_make *make)
 {
+	struct mnt_idmap *idmap = adfs_stage_idmap(sbi);
 	struct inode *dir = d_inode(parent);
 	struct adfs_creator creator;
 	struct timespec64 before;
@@ -151,9 +157,11 @@ struct dentry *adfs_stage_make(struct adfs_sb *sbi, struct dentry *parent, const
 		real = ERR_PTR(err);
 		goto out;
 	}
-	inode_lock_nested(dir, I_MUTEX_PARENT);
+	real = adfs_stage_expect(adfs_start_creating(idmap, parent, name), NULL);
+	if (IS_ERR(real))
+		goto out_creator;
 	before = inode_get_mtime(dir);
-	real = adfs_stage_make_locked(sbi, parent, name, make);
+	real = adfs_stage_make_locked(sbi, dir, real, make);
 	if (!IS_ERR(real) && make->unseen) {
 		/* The time of a mirror tells of changes in it; a mirror below is none. */
 		struct iattr attr = {
@@ -161,13 +169,14 @@ struct dentry *adfs_stage_make(struct adfs_sb *sbi, struct dentry *parent, const
 			.ia_mtime = before,
 		};
 
-		err = notify_change(adfs_stage_idmap(sbi), parent, &attr, NULL);
+		err = notify_change(idmap, parent, &attr, NULL);
 		if (err) {
-			dput(real);
+			adfs_end_dirop(real);
 			real = ERR_PTR(err);
 		}
 	}
-	inode_unlock(dir);
+	real = adfs_stage_created(real);
+out_creator:
 	adfs_creator_end(&creator);
 out:
 	mnt_drop_write(sbi->stage.mnt);
@@ -177,6 +186,7 @@ out:
 struct dentry *adfs_stage_link(struct adfs_sb *sbi, struct dentry *old_real, struct dentry *parent,
 			       const struct qstr *name)
 {
+	struct mnt_idmap *idmap = adfs_stage_idmap(sbi);
 	const struct cred *old;
 	struct dentry *real;
 	int err;
@@ -185,16 +195,15 @@ struct dentry *adfs_stage_link(struct adfs_sb *sbi, struct dentry *old_real, str
 	if (err)
 		return ERR_PTR(err);
 	old = override_creds(sbi->cred);
-	inode_lock_nested(d_inode(parent), I_MUTEX_PARENT);
-	real = adfs_stage_child(sbi, parent, name, NULL);
+	real = adfs_stage_expect(adfs_start_creating(idmap, parent, name), NULL);
 	if (!IS_ERR(real)) {
-		err = vfs_link(old_real, adfs_stage_idmap(sbi), d_inode(parent), real, NULL);
+		err = vfs_link(old_real, idmap, d_inode(parent), real, NULL);
 		if (err) {
-			dput(real);
+			adfs_end_dirop(real);
 			real = ERR_PTR(err);
 		}
 	}
-	inode_unlock(d_inode(parent));
+	real = adfs_stage_created(real);
 	revert_creds(old);
 	mnt_drop_write(sbi->stage.mnt);
 	return real;
@@ -213,67 +222,45 @@ int adfs_stage_remove(struct adfs_sb *sbi, struct dentry *parent, const struct q
 	if (err)
 		return err;
 	old = override_creds(sbi->cred);
-	inode_lock_nested(dir, I_MUTEX_PARENT);
-	real = adfs_stage_child(sbi, parent, name, expected);
-	if (IS_ERR(real)) {
+	real = adfs_stage_expect(adfs_start_removing(idmap, parent, name), expected);
+	if (IS_ERR(real))
 		err = PTR_ERR(real);
-	} else {
-		err = directory ? vfs_rmdir(idmap, dir, real) : vfs_unlink(idmap, dir, real, NULL);
-		dput(real);
-	}
-	inode_unlock(dir);
+	else if (directory)
+		err = adfs_vfs_rmdir(idmap, dir, real);
+	else
+		err = vfs_unlink(idmap, dir, real, NULL);
+	adfs_end_dirop(real);
 	revert_creds(old);
 	mnt_drop_write(sbi->stage.mnt);
-	return err;
-}
-
-static int adfs_stage_rename_locked(struct adfs_sb *sbi, const struct adfs_rename_end *from,
-				    const struct adfs_rename_end *to, unsigned int flags,
-				    const struct dentry *trap)
-{
-	struct dentry *old, *new;
-	int err;
-
-	old = adfs_stage_child(sbi, from->parent, from->name, from->real);
-	if (IS_ERR(old))
-		return PTR_ERR(old);
-	new = adfs_stage_child(sbi, to->parent, to->name, to->real);
-	if (IS_ERR(new)) {
-		err = PTR_ERR(new);
-		goto out;
-	}
-	if (old == trap)
-		err = -EINVAL;
-	else if (new == trap)
-		err = flags & RENAME_EXCHANGE ? -EINVAL : -ENOTEMPTY;
-	else
-		/* That nothing is there was seen above; not each filesystem knows NOREPLACE. */
-		err = adfs_vfs_rename(adfs_stage_idmap(sbi), from->parent, old, to->parent, new,
-				      flags & ~RENAME_NOREPLACE);
-	dput(new);
-out:
-	dput(old);
 	return err;
 }
 
 int adfs_stage_rename(struct adfs_sb *sbi, const struct adfs_rename_end *from,
 		      const struct adfs_rename_end *to, unsigned int flags)
 {
+	struct mnt_idmap *idmap = adfs_stage_idmap(sbi);
+	struct adfs_renaming renaming;
 	const struct cred *old;
-	struct dentry *trap;
 	int err;
 
 	err = mnt_want_write(sbi->stage.mnt);
 	if (err)
 		return err;
 	old = override_creds(sbi->cred);
-	trap = lock_rename(from->parent, to->parent);
-	if (IS_ERR(trap)) {
-		err = PTR_ERR(trap);
-	} else {
-		err = adfs_stage_rename_locked(sbi, from, to, flags, trap);
-		unlock_rename(from->parent, to->parent);
-	}
+	/* That nothing is there is seen below; not each filesystem knows NOREPLACE. */
+	adfs_renaming_init(&renaming, idmap, from->parent, to->parent, flags & ~RENAME_NOREPLACE);
+	err = adfs_start_renaming(&renaming, idmap, from->name, to->name);
+	if (err)
+		goto out;
+	/* Somebody went behind our back. */
+	if (d_inode(renaming.rd.old_dentry) != from->real)
+		err = -ESTALE;
+	else if (d_inode(renaming.rd.new_dentry) != to->real)
+		err = to->real ? -ESTALE : -EEXIST;
+	else
+		err = vfs_rename(&renaming.rd);
+	adfs_end_renaming(&renaming);
+out:
 	revert_creds(old);
 	mnt_drop_write(sbi->stage.mnt);
 	return err;

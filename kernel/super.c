@@ -79,7 +79,6 @@ static const struct super_operations adfs_super_ops = {
 	.destroy_inode = adfs_destroy_inode,
 	.free_inode = adfs_free_inode,
 	.evict_inode = adfs_evict_inode,
-	.drop_inode = generic_drop_inode,
 	.statfs = adfs_statfs,
 	.sync_fs = adfs_sync_fs,
 	.show_options = adfs_show_options,

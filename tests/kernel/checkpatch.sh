@@ -29,6 +29,8 @@ ignored() {
   case "$1" in
     # Its macros stand for types that differ between kernels.
     */compat.h) echo NEW_TYPEDEFS,MACRO_ARG_UNUSED ;;
+    # Another of those macros.
+    */actiondfs.h) echo FUNCTION_ARGUMENTS ;;
     # Lists of X(...), and what is done with them: no expressions.
     */stats.[ch] | */uapi/actiondfs_stats.h) echo COMPLEX_MACRO,MACRO_ARG_UNUSED ;;
     */shared/directory_proto.*) echo COMPLEX_MACRO,MACRO_ARG_UNUSED,BRACKET_SPACE ;;
