@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """On other file systems, and below them: overlayfs, idmapped mounts, set-id files, device nodes."""
 import errno
+import fcntl
 import os
 import stat
 import struct
@@ -249,6 +250,32 @@ class Devices(Guest):
         fd = os.open(point + "/fifo", os.O_RDWR)
         os.write(fd, b"through")
         self.assertEqual(os.read(fd, 100), b"through")
+        os.close(fd)
+
+
+class Stage(Guest):
+    def test_what_cannot_be_made_leaves_the_stage_usable(self):
+        """A failing call gives back the lock of the directory below, exactly once, whoever does it in this kernel."""
+        below = self.tmpfs("size=1m,nr_inodes=8")
+        os.mkdir(below + "/stage")
+        point = self.mount(TREE, stage=below + "/stage")
+        made = 0
+        while errno_name(os.mkdir, "%s/made%d" % (point, made)) == "OK":
+            made += 1
+        self.assertGreater(made, 0)
+        self.answers("ENOSPC", os.mkdir, point + "/one more")
+        self.answers("ENOSPC", os.mkfifo, point + "/one more")
+        self.answers("ENOSPC", os.symlink, "target", point + "/one more")
+        os.rmdir(point + "/made0")
+        os.mkdir(point + "/one more")
+        os.rename(point + "/one more", point + "/another")
+        self.assertIn("another", os.listdir(point))
+
+    def test_leases(self):
+        point = self.mount(TREE)
+        fd = os.open(point + "/file", os.O_RDONLY)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        self.assertEqual(fcntl.fcntl(fd, fcntl.F_GETLEASE), fcntl.F_RDLCK)
         os.close(fd)
 
 
