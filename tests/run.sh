@@ -9,18 +9,21 @@ cd "$(dirname "$0")/.."
 
 usage() {
   cat <<'USAGE'
-usage: tests/run.sh [--quick] [-L LABEL]
+usage: tests/run.sh [--quick | --long] [-L LABEL]
   --quick    only the normal build and its tests
+  --long     the conformance suite on the kernel backend, too
   -L LABEL   only tests with this label (unit, layering, fuzz, cli, conformance, fuse, kernel,
              runtime, bench); implies --quick
 USAGE
 }
 
 quick=
+long=
 label=
 while [ $# -gt 0 ]; do
   case "$1" in
     --quick) quick=1 ;;
+    --long) long=1 ;;
     -L) label="${2:?-L needs a label}"; quick=1; shift ;;
     -h|--help) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
@@ -67,7 +70,7 @@ export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=5G
 build() {
   local preset="$1"
   shift
-  quietly "configure-$preset.log" cmake --preset "$preset"
+  quietly "configure-$preset.log" cmake --preset "$preset" "-DACTIONDFS_LONG_TESTS=${long:-0}"
   quietly "build-$preset.log" ninja -C "build/$preset" -j "$jobs" "$@"
 }
 
