@@ -98,7 +98,8 @@ Result<Container> Container::Open(pid_t pid) {
 }
 
 Result<UniqueFd> Container::OpenUserNamespace() const {
-  ASSIGN_OR_RETURN(UniqueFd fd, OpenAt(AT_FDCWD, ProcPath(init_.pid, "ns/user"), O_RDONLY));
+  auto fd = OpenAt(AT_FDCWD, ProcPath(init_.pid, "ns/user"), O_RDONLY);
+  // Opened or not: what is in /proc is another process' if this one has ended.
   pollfd poll_fd = {pidfd_.get(), POLLIN, 0};
   if (::poll(&poll_fd, 1, 0) != 0) {
     return MakeError(ESRCH, "container's init, pid " + std::to_string(init_.pid));

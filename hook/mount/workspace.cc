@@ -8,6 +8,7 @@
 
 #include "hook/base/files.h"
 #include "hook/base/text.h"
+#include "hook/mount/locked_mount.h"
 #include "hook/mount/overlay.h"
 #include "hook/mount/target.h"
 
@@ -35,14 +36,30 @@ Result<UniqueFd> OpenStage(const plan::MountPlan& plan) {
   return OpenAt(AT_FDCWD, path, kOpenDir);
 }
 
-Status MapContainerIds(const DetachedMount& tree, const Container& container) {
-  ASSIGN_OR_RETURN(const UniqueFd fd, container.OpenUserNamespace());
+// Invalid where the container has none of its own: it is in the hook's.
+Result<UniqueFd> OwnUserNamespace(const Container& container) {
+  ASSIGN_OR_RETURN(UniqueFd fd, container.OpenUserNamespace());
   ASSIGN_OR_RETURN(const struct stat its, StatFd(fd.get()));
   ASSIGN_OR_RETURN(const struct stat own, StatAt(AT_FDCWD, "/proc/self/ns/user", 0));
-  if (its.st_dev == own.st_dev && its.st_ino == own.st_ino) {
+  const bool same = its.st_dev == own.st_dev && its.st_ino == own.st_ino;
+  return same ? UniqueFd() : std::move(fd);
+}
+
+Status MapContainerIds(const DetachedMount& tree, const Container& container) {
+  ASSIGN_OR_RETURN(const UniqueFd user_namespace, OwnUserNamespace(container));
+  if (!user_namespace.valid()) {
     return {};  // it joined the host's: ids are the same there, and the kernel takes no such map
   }
-  return MapIds(tree, fd.get());
+  return MapIds(tree, user_namespace.get());
+}
+
+// What the container gets. Locking takes a process and a mount namespace, half a millisecond or
+// more: only where it stops somebody. Who has capabilities over the host's own user namespace has
+// other ways.
+Result<DetachedMount> ContainersCopy(const StateDir& state, const Container& container) {
+  ASSIGN_OR_RETURN(const UniqueFd pin, OpenAt(AT_FDCWD, state.PinPath(kPin), O_PATH | O_DIRECTORY));
+  ASSIGN_OR_RETURN(const UniqueFd user_namespace, OwnUserNamespace(container));
+  return user_namespace.valid() ? CloneMountLocked(pin.get()) : CloneMount(pin.get());
 }
 
 TreeRequest MakeRequest(const plan::MountPlan& plan, const std::string& selinux_context) {
@@ -110,8 +127,7 @@ Result<Statistics> ReadStatistics(const Lease& lease, const std::string& state_p
 
 Status AttachWorkspace(const StateDir& state, const Container& container, const std::string& rootfs,
                        const std::string& destination, bool may_create_target) {
-  ASSIGN_OR_RETURN(const UniqueFd pin, OpenAt(AT_FDCWD, state.PinPath(kPin), O_PATH | O_DIRECTORY));
-  ASSIGN_OR_RETURN(const DetachedMount copy, CloneMount(pin.get()));
+  ASSIGN_OR_RETURN(const DetachedMount copy, ContainersCopy(state, container));
   ASSIGN_OR_RETURN(const NamespaceReturn back, NamespaceReturn::Here());
   RETURN_IF_ERROR(container.EnterMountNamespace());
   ASSIGN_OR_RETURN(Target target, Target::Open(rootfs, destination, may_create_target));
