@@ -30,12 +30,22 @@ auto Retry(Call call, int retryable) {
   return result;
 }
 
+// Neither through a symlink nor into another mount, be it of the same file system.
+Result<UniqueFd> OpenDirectory(int dirfd, const std::string& name) {
+  auto dir = OpenAt2(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW,
+                     RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
+  if (!dir && dir.error().code() == EXDEV) {
+    return Wrap(std::move(dir).error(), "another mount is in what is to be removed");
+  }
+  return dir;
+}
+
 // rm -rf below one directory. A container may have nested directories as deep, and made as many, as
 // it liked: what is deeper than kMaxDepth is renamed up to the top, and removed from there in a
 // later round; names are read in batches. What fails is passed over, and the first error told.
 class TreeRemover {
  public:
-  TreeRemover(int top, dev_t device) : top_(top), device_(device) {}
+  explicit TreeRemover(int top) : top_(top) {}
 
   Status Run() {
     do {
@@ -67,14 +77,9 @@ class TreeRemover {
     if (depth >= kMaxDepth) {
       return MoveUp(dirfd, name);
     }
-    auto sub = OpenAt(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    auto sub = OpenDirectory(dirfd, name);
     if (!sub) {
       Note(std::unexpected(std::move(sub).error()));
-      return false;
-    }
-    struct stat st = {};
-    if (::fstat(sub->get(), &st) != 0 || st.st_dev != device_) {
-      Note(MakeError(EXDEV, "remove " + Quoted(name) + ": another file system is mounted there"));
       return false;
     }
     RemoveContents(sub->get(), depth + 1);
@@ -132,7 +137,6 @@ class TreeRemover {
   }
 
   const int top_;
-  const dev_t device_;
   Status first_error_;
   size_t moved_up_ = 0;
   uint64_t counter_ = 0;
@@ -316,7 +320,7 @@ Status RemoveTree(int dirfd, const std::string& name) {
     return UnlinkAt(dirfd, name);
   }
   ASSIGN_OR_RETURN(const UniqueFd top, OpenAt(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  RETURN_IF_ERROR(TreeRemover(top.get(), st.st_dev).Run());
+  RETURN_IF_ERROR(TreeRemover(top.get()).Run());
   return UnlinkAt(dirfd, name, AT_REMOVEDIR);
 }
 
