@@ -41,6 +41,7 @@ TEST_FOLDERS = {
     "tests/cli": set(),
     "tests/fuse": set(),
     "tests/runtime": set(),
+    "tests/checklist": set(),
     "tests/bench": set(),
 }
 

@@ -65,6 +65,14 @@ TEST_F(TargetTest, SymlinkAnywhereOnTheWayIsRefused) {
   EXPECT_FALSE(std::filesystem::exists(Path("outside/new")));
 }
 
+// No such destination comes this far; if one does, it stays inside.
+TEST_F(TargetTest, DotDotStaysInTheRoot) {
+  std::filesystem::create_directory(Path("outside"));
+  EXPECT_EQ(ErrorOf("/../outside/new"), 0);
+  EXPECT_EQ(ErrorOf("/a/../../outside/new"), 0);
+  EXPECT_TRUE(std::filesystem::is_empty(Path("outside")));
+}
+
 TEST_F(TargetTest, AnotherMountOnTheWayIsRefused) {
   std::filesystem::create_directories(root_ + "/volume");
   ASSERT_EQ(::mount("volume", (root_ + "/volume").c_str(), "tmpfs", 0, nullptr), 0);
