@@ -103,7 +103,7 @@ void SetAttr(fuse_req_t req, fuse_ino_t id, struct stat* want, int to_set, fuse_
 }  // namespace
 
 void AddAttributeOps(fuse_lowlevel_ops& ops) {
-  ops.setattr = SetAttr;
+  ops.setattr = Guarded<SetAttr>::Call;
 }
 
 }  // namespace actiondfs::fuse

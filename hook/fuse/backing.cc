@@ -52,6 +52,7 @@ Errno<Backing::Grant> Backing::Acquire(Node& node,
   {
     const std::lock_guard lock(mutex_);
     OpenState& state = StateOf(node);
+    node.is_open.store(true, std::memory_order_relaxed);
     if (state.opens == 0) {
       if (state.backing_id != 0) {
         state.mode = OpenMode::kPassthrough;
@@ -95,6 +96,7 @@ void Backing::Release(Node& node) {
   if (--state.opens > 0) {
     return;
   }
+  node.is_open.store(false, std::memory_order_relaxed);
   state.mode = OpenMode::kClosed;
   if (state.backing_id == 0) {
     return;

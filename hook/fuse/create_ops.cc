@@ -78,10 +78,10 @@ void Link(fuse_req_t req, fuse_ino_t id, fuse_ino_t parent_id, const char* name)
 }  // namespace
 
 void AddCreateOps(fuse_lowlevel_ops& ops) {
-  ops.mknod = MakeNode;
-  ops.mkdir = MakeDirectory;
-  ops.symlink = MakeSymlink;
-  ops.link = Link;
+  ops.mknod = Guarded<MakeNode>::Call;
+  ops.mkdir = Guarded<MakeDirectory>::Call;
+  ops.symlink = Guarded<MakeSymlink>::Call;
+  ops.link = Guarded<Link>::Call;
 }
 
 }  // namespace actiondfs::fuse

@@ -201,13 +201,13 @@ void CopyFileRange(fuse_req_t req, fuse_ino_t in_id, off_t in_offset, fuse_file_
 }  // namespace
 
 void AddDataOps(fuse_lowlevel_ops& ops) {
-  ops.read = Read;
-  ops.write = Write;
-  ops.flush = Flush;
-  ops.fsync = Sync;
-  ops.fallocate = Allocate;
-  ops.lseek = Seek;
-  ops.copy_file_range = CopyFileRange;
+  ops.read = Guarded<Read>::Call;
+  ops.write = Guarded<Write>::Call;
+  ops.flush = Guarded<Flush>::Call;
+  ops.fsync = Guarded<Sync>::Call;
+  ops.fallocate = Guarded<Allocate>::Call;
+  ops.lseek = Guarded<Seek>::Call;
+  ops.copy_file_range = Guarded<CopyFileRange>::Call;
 }
 
 }  // namespace actiondfs::fuse

@@ -24,37 +24,31 @@ namespace actiondfs::fuse {
 namespace {
 
 constexpr size_t kDots = 2;
-
-// Of one mount, over all its directory streams.
-constexpr size_t kMaxListedBytes = size_t{256} << 20;
+// What a directory handle counts for, its names apart.
+constexpr size_t kHandleBytes = 256;
 
 struct DirectoryHandle : OpenHandle {
   explicit DirectoryHandle(FileSystem& file_system)
       : OpenHandle(file_system.handles), fs(file_system) {}
-  ~DirectoryHandle() override { fs.listed_bytes -= listed_bytes; }
-  DirectoryHandle(const DirectoryHandle&) = delete;
-  DirectoryHandle& operator=(const DirectoryHandle&) = delete;
 
-  // Takes the names; false: the mount's streams hold too much.
+  // Takes the names; false: the mount holds too much.
   bool Hold(std::vector<stage::Listed> names) {
+    staged.clear();
     size_t size = 0;
     for (const stage::Listed& entry : names) {
-      size += sizeof(entry) + entry.name.size();
+      size += entry.MemoryUse();
     }
-    fs.listed_bytes -= std::exchange(listed_bytes, 0);
-    staged.clear();
-    if (fs.listed_bytes.fetch_add(size) + size > kMaxListedBytes) {
-      fs.listed_bytes -= size;
+    if (!listed.Take(fs.budget, Resource::kBytes, size)) {
       return false;
     }
-    listed_bytes = size;
     staged = std::move(names);
     return true;
   }
 
   FileSystem& fs;
+  Claim itself;
   std::mutex mutex;
-  size_t listed_bytes = 0;            // mutex; this one's share of the mount's
+  Claim listed;                       // mutex; for the names below
   std::vector<stage::Listed> staged;  // mutex
   std::vector<std::string> roots;     // mutex; of the top of many roots
 };
@@ -96,7 +90,7 @@ class Reader {
     st.st_mode = entry.kind == tree::EntryKind::kDirectory ? S_IFDIR
                  : entry.kind == tree::EntryKind::kSymlink ? S_IFLNK
                                                            : S_IFREG;
-    if (!plus_ || entry.kind == tree::EntryKind::kDirectory) {
+    if (!plus_ || entry.kind == tree::EntryKind::kDirectory || !fs_.HasRoomForNode()) {
       // A directory's attributes are in its own Directory: that is read when somebody asks for
       // them.
       return AddPlain(name, st, position);
@@ -121,7 +115,7 @@ class Reader {
       return true;  // gone since the stream began: left out
     }
     st = *found;
-    if (!plus_) {
+    if (!plus_ || !fs_.HasRoomForNode()) {
       return AddPlain(entry.name.c_str(), st, position);
     }
     return AddPlus(entry.name.c_str(), fs_.nodes.GetStaged(directory_, entry.name, st), st,
@@ -187,6 +181,11 @@ class Reader {
 Errno<void> TakeSnapshot(FileSystem& fs, Node& directory, DirectoryHandle& handle) {
   if (fs.IsTopOfManyRoots(directory)) {
     handle.roots = fs.inputs.RootNames();
+    if (!handle.listed.Take(fs.budget, Resource::kBytes,
+                            handle.roots.size() * Inputs::kRootBytes)) {
+      handle.roots.clear();
+      return Fail(ENOMEM);
+    }
     return {};
   }
   if (!fs.strict()) {
@@ -226,6 +225,10 @@ void OpenDir(fuse_req_t req, fuse_ino_t id, fuse_file_info* fi) {
   fi->cache_readdir = cache ? 1 : 0;
   fi->keep_cache = cache ? 1 : 0;
   auto handle = std::make_unique<DirectoryHandle>(fs);
+  if (!handle->itself.Take(fs.budget, Resource::kBytes, kHandleBytes)) {
+    ReplyErrno(req, ENOMEM);
+    return;
+  }
   fi->fh = ToNumber(handle.get());
   if (fuse_reply_open(req, fi) == 0) {
     (void)handle.release();  // RELEASEDIR brings it back
@@ -340,11 +343,11 @@ void SyncDir(fuse_req_t req, fuse_ino_t id, int datasync, fuse_file_info* /*fi*/
 }  // namespace
 
 void AddDirectoryOps(fuse_lowlevel_ops& ops) {
-  ops.opendir = OpenDir;
-  ops.readdir = ReadDir;
-  ops.readdirplus = ReadDirPlus;
-  ops.releasedir = ReleaseDir;
-  ops.fsyncdir = SyncDir;
+  ops.opendir = Guarded<OpenDir>::Call;
+  ops.readdir = Guarded<ReadDir>::Call;
+  ops.readdirplus = Guarded<ReadDirPlus>::Call;
+  ops.releasedir = Guarded<ReleaseDir>::Call;
+  ops.fsyncdir = Guarded<SyncDir>::Call;
 }
 
 }  // namespace actiondfs::fuse

@@ -39,12 +39,15 @@ Errno<Opened> Open(FileSystem& fs, Node& node, int flags) {
   }
   Opened opened = {*grant, nullptr};
   if (grant->mode == OpenMode::kCached) {
-    auto fd = OpenReal(fs, node, flags & O_ACCMODE);
+    Claim claim;
+    auto fd = claim.Take(fs.budget, Resource::kDescriptors, 1)
+                  ? OpenReal(fs, node, flags & O_ACCMODE)
+                  : Fail(ENFILE);
     if (!fd) {
       fs.backing.Release(node);
       return Fail(fd.error());
     }
-    opened.handle = std::make_unique<FileHandle>(fs.handles, std::move(*fd));
+    opened.handle = std::make_unique<FileHandle>(fs.handles, std::move(claim), std::move(*fd));
   }
   fs.nodes.Reference(node);
   if (node.staged && Writes(flags)) {
@@ -196,9 +199,9 @@ int CreateUnnamed(FileSystem& fs, uint64_t parent_id, const NewFile& file,
 }
 
 void AddFileOps(fuse_lowlevel_ops& ops) {
-  ops.open = OpenFile;
-  ops.create = Create;
-  ops.release = Release;
+  ops.open = Guarded<OpenFile>::Call;
+  ops.create = Guarded<Create>::Call;
+  ops.release = Guarded<Release>::Call;
 }
 
 }  // namespace actiondfs::fuse

@@ -15,18 +15,20 @@ constexpr double kMappedTimeout = 1;
 }  // namespace
 
 FileSystem::FileSystem(FileSystemOptions the_options, int device, cas::BlobStore store,
-                       UniqueFd stage_dir, tree::DirectoryCache& cache)
+                       UniqueFd stage_dir, tree::DirectoryCache& cache, Pool& pool)
     : options(std::move(the_options)),
       log("actiondfs: mount " + options.id),
       backing(device),
-      nodes(Inputs::TopIno(),
+      budget(pool),
+      nodes(Inputs::TopIno(), budget,
             [this](Node& node) {
               backing.Forget(node);
               if (stage) {
                 stage->Forget(node);
               }
             }),
-      inputs(options.inputs, std::move(store), cache, nodes, stats, log),
+      inputs(options.inputs, std::move(store), cache, nodes, budget, stats, log),
+      pruner(nodes, inputs, budget, options.prune),
       stage_fd_(std::move(stage_dir)) {}
 
 Status FileSystem::Start() {
@@ -35,7 +37,7 @@ Status FileSystem::Start() {
     RETURN_IF_ERROR(inputs.LoadRoot());
   }
   if (stage_fd_.valid()) {
-    stage = std::make_unique<StageTree>(std::move(stage_fd_), nodes, inputs, stats);
+    stage = std::make_unique<StageTree>(std::move(stage_fd_), nodes, inputs, budget, stats);
     RETURN_IF_ERROR(stage->Start());
   }
   return {};

@@ -7,17 +7,18 @@
 
 #include <sys/stat.h>
 
-#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <string>
 
 #include "hook/fuse/backing.h"
+#include "hook/fuse/budget.h"
 #include "hook/fuse/errno_result.h"
 #include "hook/fuse/inputs.h"
 #include "hook/fuse/log.h"
 #include "hook/fuse/node_table.h"
 #include "hook/fuse/open_handle.h"
+#include "hook/fuse/pruner.h"
 #include "hook/fuse/stage_tree.h"
 #include "hook/fuse/stats.h"
 
@@ -32,13 +33,14 @@ struct FileSystemOptions {
   InputOptions inputs;
   bool list_roots = false;
   bool passthrough = true;  // where the kernel has it
+  bool prune = true;        // the same
 };
 
 class FileSystem {
  public:
   // `device` is the mount's /dev/fuse, borrowed. An invalid `stage`: read-only.
   FileSystem(FileSystemOptions options, int device, cas::BlobStore store, UniqueFd stage,
-             tree::DirectoryCache& cache);
+             tree::DirectoryCache& cache, Pool& pool);
 
   // Reads the root and readies the stage; before the first request.
   Status Start();
@@ -46,6 +48,15 @@ class FileSystem {
   bool strict() const { return stage != nullptr; }
   bool IsTopOfManyRoots(const Node& node) const {
     return options.inputs.many_roots && node.parent == nullptr;
+  }
+
+  // Asked before a node is made: without, ENOMEM.
+  bool HasRoomForNode() {
+    const bool has = budget.HasRoom(Resource::kNodes);
+    if (!has) {
+      nodes.NoteRefusal();
+    }
+    return has;
   }
 
   // lstat(2) of a node, as the mount shows it.
@@ -61,11 +72,10 @@ class FileSystem {
   Log log;
   Backing backing;
   std::unique_ptr<StageTree> stage;  // null: read-only
-  // What open directory streams hold of staged names; bounded, for a container opens as many as it
-  // likes.
-  std::atomic<size_t> listed_bytes = 0;
+  Budget budget;                     // of what a container makes the server hold
   NodeTable nodes;
   Inputs inputs;
+  Pruner pruner;
   OpenHandles handles;  // the last: those that are left go before what they refer to
 
  private:

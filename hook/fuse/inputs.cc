@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "hook/base/files.h"
@@ -39,6 +40,11 @@ uint64_t InputNumber(uint64_t hash) {
   return kInputBit | (hash & (kInputBit - 1));
 }
 
+// The server's own need, and no fault of the blob's.
+bool IsShortage(int code) {
+  return code == EMFILE || code == ENFILE || code == ENOMEM;
+}
+
 mode_t TypeOf(tree::EntryKind kind) {
   switch (kind) {
     case tree::EntryKind::kDirectory:
@@ -54,11 +60,12 @@ mode_t TypeOf(tree::EntryKind kind) {
 }  // namespace
 
 Inputs::Inputs(const InputOptions& options, cas::BlobStore store, tree::DirectoryCache& cache,
-               NodeTable& nodes, Stats& stats, Log& log)
+               NodeTable& nodes, Budget& budget, Stats& stats, Log& log)
     : options_(options),
       store_(std::move(store)),
       cache_(cache),
       nodes_(nodes),
+      budget_(budget),
       stats_(stats),
       log_(log) {}
 
@@ -74,6 +81,25 @@ Status Inputs::LoadRoot() {
   return {};
 }
 
+Errno<std::shared_ptr<const tree::Directory>> Inputs::Load(
+    const cas::Digest& digest, const std::function<std::string()>& what) try {
+  auto directory = cache_.Get(store_, digest);
+  if (!directory) {
+    log_.Write(fmt::format("{}: {}", what(), directory.error().ToString()));
+    const int code = directory.error().code();
+    return Fail(code == EUCLEAN || IsShortage(code) ? code : EIO);
+  }
+  if (!budget_.HasRoom(Resource::kBytes, (*directory)->MemoryUse())) {
+    log_.Write(fmt::format("{}: Directory {}: this mount holds {} of Directories and open handles",
+                           what(), digest.ToString(), HumanBytes(budget_.used(Resource::kBytes))));
+    nodes_.NoteRefusal();
+    return Fail(ENOMEM);
+  }
+  return std::move(*directory);
+} catch (const std::bad_alloc&) {
+  return Fail(ENOMEM);
+}
+
 Errno<const tree::Directory*> Inputs::DirectoryOf(Node& node) {
   if (const auto* loaded = node.directory->loaded.load(std::memory_order_acquire)) {
     return loaded;
@@ -82,11 +108,10 @@ Errno<const tree::Directory*> Inputs::DirectoryOf(Node& node) {
     return Fail(ENOENT);
   }
   stats_.Add(Stat::cached_dir_requests);
-  auto directory = cache_.Get(store_, EntryOf(node).digest);
+  auto directory =
+      Load(EntryOf(node).digest, [&] { return "input " + Quoted(PathOf(node), 1000); });
   if (!directory) {
-    log_.Write(
-        fmt::format("input {}: {}", Quoted(PathOf(node), 1000), directory.error().ToString()));
-    return Fail(directory.error().code() == EUCLEAN ? EUCLEAN : EIO);
+    return Fail(directory.error());
   }
   stats_.Add(Stat::dir_loads);
   return &nodes_.SetDirectory(node, std::move(*directory));
@@ -183,14 +208,17 @@ Errno<Node*> Inputs::LookupRoot(Node& top, std::string_view name) {
     return nullptr;
   }
   // Only what is a Directory becomes a root: nothing is kept for names that were tried in vain.
-  auto directory = cache_.Get(store_, *digest);
+  auto directory = Load(*digest, [&] { return "root " + Quoted(name); });
   if (!directory) {
-    log_.Write(fmt::format("root {}: {}", Quoted(name), directory.error().ToString()));
-    return Fail(directory.error().code() == EUCLEAN ? EUCLEAN : EIO);
+    return Fail(directory.error());
   }
   uint32_t index = 0;
   {
     const std::lock_guard lock(roots_mutex_);
+    // Kept as long as the mount: a container may look up each Directory that the CAS has.
+    if (!root_indexes_.contains(std::string(name)) && !budget_.Take(Resource::kBytes, kRootBytes)) {
+      return Fail(ENOMEM);
+    }
     const auto [position, added] =
         root_indexes_.try_emplace(std::string(name), static_cast<uint32_t>(roots_.size()));
     if (added) {
@@ -264,11 +292,10 @@ Errno<UniqueFd> Inputs::OpenBlob(Node& node, int flags) {
   if (blob) {
     return std::move(*blob);
   }
-  // Exhausted descriptors or memory are no fault of the blob's: they are told as they are.
   const int code = blob.error().code();
   log_.Write(fmt::format("input {}: blob {}: {}", Quoted(PathOf(node), 1000), digest.ToString(),
                          blob.error().ToString()));
-  return Fail(code == EMFILE || code == ENFILE || code == ENOMEM ? code : EIO);
+  return Fail(IsShortage(code) ? code : EIO);
 }
 
 }  // namespace actiondfs::fuse

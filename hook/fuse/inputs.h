@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -20,6 +21,7 @@
 #include "hook/base/unique_fd.h"
 #include "hook/cas/blob_store.h"
 #include "hook/cas/digest.h"
+#include "hook/fuse/budget.h"
 #include "hook/fuse/errno_result.h"
 #include "hook/fuse/log.h"
 #include "hook/fuse/node.h"
@@ -41,13 +43,14 @@ class Inputs {
  public:
   // All references outlive the object.
   Inputs(const InputOptions& options, cas::BlobStore store, tree::DirectoryCache& cache,
-         NodeTable& nodes, Stats& stats, Log& log);
+         NodeTable& nodes, Budget& budget, Stats& stats, Log& log);
 
   // The root's Directory is read now, so that a bad digest fails before the mount is made.
   Status LoadRoot();
 
   // An input directory's own Directory, from the cache or the CAS. EIO: no such blob; EUCLEAN: it
-  // is no such Directory. Both are logged. For the top of many roots: ENOENT.
+  // is no such Directory. Both are logged. ENOMEM: the mount holds too much of them; ENFILE,
+  // EMFILE. For the top of many roots: ENOENT.
   Errno<const tree::Directory*> DirectoryOf(Node& node);
   // The node's entry in its parent's Directory; for the root of a single tree one with an empty
   // name.
@@ -71,6 +74,8 @@ class Inputs {
 
   // Names of roots that were looked up so far, by index; with many_roots.
   std::vector<std::string> RootNames() const;
+  // What a name among them takes, of kBytes.
+  static constexpr size_t kRootBytes = 256;
 
   const cas::BlobStore& store() const { return store_; }
   const InputOptions& options() const { return options_; }
@@ -78,6 +83,9 @@ class Inputs {
   static uint64_t TopIno();
 
  private:
+  // `what` names it in the log.
+  Errno<std::shared_ptr<const tree::Directory>> Load(const cas::Digest& digest,
+                                                     const std::function<std::string()>& what);
   Errno<Node*> LookupRoot(Node& top, std::string_view name);
   std::optional<cas::Digest> ParseRootName(std::string_view name) const;
   struct stat Common(uint64_t ino, uint32_t mode, tree::Timestamp mtime, uint64_t size) const;
@@ -87,6 +95,7 @@ class Inputs {
   const cas::BlobStore store_;
   tree::DirectoryCache& cache_;
   NodeTable& nodes_;
+  Budget& budget_;
   Stats& stats_;
   Log& log_;
 

@@ -31,6 +31,10 @@ void Lookup(fuse_req_t req, fuse_ino_t parent_id, const char* name) {
     ReplyErrno(req, ENAMETOOLONG);  // the kernel's own limit for FUSE is above that
     return;
   }
+  if (!fs.HasRoomForNode()) {
+    ReplyErrno(req, ENOMEM);
+    return;
+  }
   if (!parent.staged) {
     const auto input = fs.inputs.Lookup(parent, name);
     if (!input) {
@@ -117,12 +121,12 @@ void StatFs(fuse_req_t req, fuse_ino_t /*id*/) {
 }  // namespace
 
 void AddLookupOps(fuse_lowlevel_ops& ops) {
-  ops.lookup = Lookup;
-  ops.forget = Forget;
-  ops.forget_multi = ForgetMany;
-  ops.getattr = GetAttr;
-  ops.readlink = ReadLink;
-  ops.statfs = StatFs;
+  ops.lookup = Guarded<Lookup>::Call;
+  ops.forget = Guarded<Forget>::Call;
+  ops.forget_multi = Guarded<ForgetMany>::Call;
+  ops.getattr = Guarded<GetAttr>::Call;
+  ops.readlink = Guarded<ReadLink>::Call;
+  ops.statfs = Guarded<StatFs>::Call;
 }
 
 }  // namespace actiondfs::fuse

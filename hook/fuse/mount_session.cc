@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -165,8 +166,13 @@ bool MountSession::AnswerTmpfile(const fuse_buf& buffer) {
   const NewFile file = {
       {.mode = S_IFREG | (request.mode & 07777), .owner = {header.uid, header.gid}},
       static_cast<int>(request.flags)};
-  const int error = CreateUnnamed(*file_system_, header.nodeid, file,
-                                  [&](const wire::CreateOut& out) { return answer(0, &out); });
+  int error = 0;
+  try {
+    error = CreateUnnamed(*file_system_, header.nodeid, file,
+                          [&](const wire::CreateOut& out) { return answer(0, &out); });
+  } catch (const std::bad_alloc&) {
+    error = ENOMEM;
+  }
   if (error != 0) {
     answer(error, nullptr);
   }
@@ -187,6 +193,11 @@ bool MountSession::ServeOne(fuse_buf& buffer) {
   if (!AnswerTmpfile(buffer)) {
     fuse_session_process_buf(session_, &buffer);
   }
+  try {
+    file_system_->pruner.Work(session_, device_);
+  } catch (const std::bad_alloc&) {
+    // Later, then: FORGETs will come, and need no memory.
+  }
   return true;
 }
 
@@ -202,19 +213,20 @@ void MountSession::Serve() {
 
 Result<std::unique_ptr<MountSession>> MountSession::Start(SessionOptions options,
                                                           cas::BlobStore store, UniqueFd stage,
-                                                          tree::DirectoryCache& cache,
+                                                          tree::DirectoryCache& cache, Pool& pool,
                                                           std::function<void()> on_end) {
   std::unique_ptr<MountSession> session(new MountSession(std::move(on_end)));
-  RETURN_IF_ERROR(session->Begin(std::move(options), std::move(store), std::move(stage), cache));
+  RETURN_IF_ERROR(
+      session->Begin(std::move(options), std::move(store), std::move(stage), cache, pool));
   return session;
 }
 
 Status MountSession::Begin(SessionOptions options, cas::BlobStore store, UniqueFd stage,
-                           tree::DirectoryCache& cache) {
+                           tree::DirectoryCache& cache, Pool& pool) {
   ASSIGN_OR_RETURN(UniqueFd device, OpenFuseDevice());
   const bool read_only = !stage.valid();
   file_system_ = std::make_unique<FileSystem>(std::move(options.file_system), device.get(),
-                                              std::move(store), std::move(stage), cache);
+                                              std::move(store), std::move(stage), cache, pool);
   file_system_->owner = this;
   RETURN_IF_ERROR(file_system_->Start());
 

@@ -37,7 +37,7 @@ class MountSession {
   // thread) the session may be destroyed.
   static Result<std::unique_ptr<MountSession>> Start(SessionOptions options, cas::BlobStore store,
                                                      UniqueFd stage, tree::DirectoryCache& cache,
-                                                     std::function<void()> on_end);
+                                                     Pool& pool, std::function<void()> on_end);
   // Cuts the mount off if it still lives: whoever uses it gets ENOTCONN. Uses SIGUSR2 to wake the
   // threads.
   ~MountSession();
@@ -54,7 +54,7 @@ class MountSession {
   struct Io;
   explicit MountSession(std::function<void()> on_end) : on_end_(std::move(on_end)) {}
   Status Begin(SessionOptions options, cas::BlobStore store, UniqueFd stage,
-               tree::DirectoryCache& cache);
+               tree::DirectoryCache& cache, Pool& pool);
   Status OpenSession(UniqueFd device);
   Status StartThreads();
   void Serve();

@@ -79,6 +79,7 @@ struct Node {
   uint32_t index = 0;  // input: in the parent's Directory (below many roots: of the root)
   mode_t type = 0;     // S_IFMT bits
   bool staged = false;
+  std::atomic<bool> is_open = false;          // set by Backing; for whoever only wants a hint
   std::atomic<bool> may_be_suid = false;      // staged file: a set-id bit was seen
   std::atomic<bool> mapped_writable = false;  // staged file: was open for reading and writing
   std::atomic<uint32_t> writers = 0;          // staged file: handles that may write

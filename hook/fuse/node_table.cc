@@ -9,6 +9,8 @@ namespace actiondfs::fuse {
 namespace {
 
 constexpr size_t kFirstBuckets = 1024;
+// So many bytes of a Directory count as one more node.
+constexpr size_t kBytesOfGrowth = 512;
 
 uint64_t Mix(uint64_t x) {
   x ^= x >> 32;
@@ -19,8 +21,8 @@ uint64_t Mix(uint64_t x) {
 
 }  // namespace
 
-NodeTable::NodeTable(uint64_t top_ino, std::function<void(Node&)> on_free)
-    : on_free_(std::move(on_free)), buckets_(kFirstBuckets, nullptr) {
+NodeTable::NodeTable(uint64_t top_ino, Budget& budget, std::function<void(Node&)> on_free)
+    : budget_(budget), on_free_(std::move(on_free)), buckets_(kFirstBuckets, nullptr) {
   top_.refs = 1;  // for ever
   top_.ino = top_ino;
   top_.type = S_IFDIR;
@@ -63,6 +65,7 @@ void NodeTable::Insert(Node& node) {
   node.next_in_bucket = head;
   head = &node;
   ++count_;
+  budget_.Add(Resource::kNodes, 1);
 }
 
 void NodeTable::Remove(Node& node) {
@@ -70,6 +73,8 @@ void NodeTable::Remove(Node& node) {
     if (*link == &node) {
       *link = node.next_in_bucket;
       --count_;
+      budget_.Give(Resource::kNodes, 1);
+      LetGoOfDirectory(node);
       return;
     }
   }
@@ -81,11 +86,12 @@ void NodeTable::GrowIfFull() {
   }
   std::vector<Node*> old(buckets_.size() * 2, nullptr);
   old.swap(buckets_);
-  count_ = 0;
   for (Node* node : old) {
     while (node != nullptr) {
       Node* next = node->next_in_bucket;
-      Insert(*node);
+      Node*& head = buckets_[BucketOf(*node)];
+      node->next_in_bucket = head;
+      head = node;
       node = next;
     }
   }
@@ -112,6 +118,7 @@ Node& NodeTable::GetInput(Node& parent, uint32_t index, uint64_t ino, mode_t typ
   }
   ++parent.refs;
   Insert(*node);
+  growth_.fetch_add(1, std::memory_order_relaxed);
   return *node.release();
 }
 
@@ -149,6 +156,7 @@ Node& NodeTable::GetStaged(Node& parent, std::string_view name, const struct sta
   node->place->name = name;
   ++parent.refs;
   Insert(*node);
+  growth_.fetch_add(1, std::memory_order_relaxed);
   return *node.release();
 }
 
@@ -203,10 +211,45 @@ const tree::Directory& NodeTable::SetDirectory(Node& node,
   const std::lock_guard lock(mutex_);
   InputDirectory& directory = *node.directory;
   if (!directory.owner) {
-    directory.owner = std::move(loaded);
-    directory.loaded.store(directory.owner.get(), std::memory_order_release);
+    HoldDirectory(std::move(loaded), directory);
   }
   return *directory.owner;
+}
+
+void NodeTable::HoldDirectory(std::shared_ptr<const tree::Directory> directory,
+                              InputDirectory& of) {
+  const auto [position, first] = directories_.try_emplace(directory.get(), 0);
+  if (first) {
+    const size_t size = directory->MemoryUse();
+    budget_.Add(Resource::kBytes, size);
+    growth_.fetch_add(size / kBytesOfGrowth, std::memory_order_relaxed);
+  }
+  ++position->second;
+  of.owner = std::move(directory);
+  of.loaded.store(of.owner.get(), std::memory_order_release);
+}
+
+void NodeTable::LetGoOfDirectory(Node& node) {
+  if (!node.directory || !node.directory->owner) {
+    return;
+  }
+  const auto found = directories_.find(node.directory->owner.get());
+  if (--found->second == 0) {
+    budget_.Give(Resource::kBytes, found->first->MemoryUse());
+    directories_.erase(found);
+  }
+}
+
+void NodeTable::VisitNext(size_t count, const std::function<void(const Node&)>& visit) {
+  const std::lock_guard lock(mutex_);
+  size_t seen = 0;
+  for (size_t i = 0; i < buckets_.size() && seen < count; ++i) {
+    next_bucket_ = (next_bucket_ + 1) & (buckets_.size() - 1);
+    for (const Node* node = buckets_[next_bucket_]; node != nullptr; node = node->next_in_bucket) {
+      visit(*node);
+      ++seen;
+    }
+  }
 }
 
 size_t NodeTable::size() const {

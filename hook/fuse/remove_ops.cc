@@ -75,9 +75,9 @@ void Rename(fuse_req_t req, fuse_ino_t from, const char* name, fuse_ino_t to, co
 }  // namespace
 
 void AddRemoveOps(fuse_lowlevel_ops& ops) {
-  ops.unlink = Unlink;
-  ops.rmdir = RemoveDirectory;
-  ops.rename = Rename;
+  ops.unlink = Guarded<Unlink>::Call;
+  ops.rmdir = Guarded<RemoveDirectory>::Call;
+  ops.rename = Guarded<Rename>::Call;
 }
 
 }  // namespace actiondfs::fuse

@@ -9,6 +9,8 @@
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 
+#include <exception>
+#include <new>
 #include <utility>
 
 #include "hook/fuse/backing.h"
@@ -24,7 +26,9 @@ inline FileSystem& FileSystemOf(fuse_req_t req) {
 
 // An open file that is not passed through.
 struct FileHandle : OpenHandle {
-  FileHandle(OpenHandles& all, UniqueFd the_fd) : OpenHandle(all), fd(std::move(the_fd)) {}
+  FileHandle(OpenHandles& all, Claim the_claim, UniqueFd the_fd)
+      : OpenHandle(all), claim(std::move(the_claim)), fd(std::move(the_fd)) {}
+  const Claim claim;
   const UniqueFd fd;
 };
 
@@ -44,6 +48,23 @@ fuse_entry_param EntryParam(const FileSystem& fs, const Node& node, const struct
 fuse_entry_out EntryOut(const FileSystem& fs, const Node& node, const struct stat& st);
 // `fh` is of a file that is not passed through.
 wire::OpenOut OpenOutOf(const Backing::Grant& grant, FileHandle* handle);
+
+// An operation as libfuse calls it: no exception gets into libfuse, and a request that there is not
+// enough memory for fails by itself. (Nothing is allocated after a reply.)
+template <auto kOperation>
+struct Guarded;
+template <typename... Args, void (*kOperation)(fuse_req_t, Args...)>
+struct Guarded<kOperation> {
+  static void Call(fuse_req_t req, Args... args) {
+    try {
+      kOperation(req, args...);
+    } catch (const std::bad_alloc&) {
+      ReplyErrno(req, ENOMEM);
+    } catch (const std::exception&) {
+      ReplyErrno(req, EIO);
+    }
+  }
+};
 
 // Each file of operations adds its own.
 void AddLookupOps(fuse_lowlevel_ops& ops);

@@ -13,6 +13,7 @@
 #include <chrono>
 #include <csignal>
 #include <ctime>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -29,6 +30,8 @@ namespace {
 constexpr size_t kMaxRequest = size_t{64} << 10;
 constexpr size_t kMaxIdLength = 256;
 constexpr int kAcceptPause = 100;  // milliseconds
+// Hooks and commands, each for one question.
+constexpr size_t kMaxClients = 64;
 
 bool IsPrintableId(const std::string& id) {
   return !id.empty() && id.size() <= kMaxIdLength && Printable(id, kMaxIdLength) == id;
@@ -61,13 +64,27 @@ Status CheckMount(const MountRequest& request, size_t fd_count) {
   return {};
 }
 
-void RaiseDescriptorLimit() {
+// How many descriptors there may be.
+size_t RaiseDescriptorLimit() {
   rlimit limit = {};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-    limit.rlim_cur = limit.rlim_max;
-    // Without it there is less room for open files, and that is all.
-    (void)::setrlimit(RLIMIT_NOFILE, &limit);
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    return 0;
   }
+  const rlim_t soft = std::exchange(limit.rlim_cur, limit.rlim_max);
+  // Without it there is less room for open files, and that is all.
+  return ::setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : soft;
+}
+
+// Half of the descriptors are for what containers keep open, the others for the mounts themselves:
+// the share of each, its cached directories, and what its threads open for a moment.
+Limits WithDescriptors(Limits limits, size_t descriptors) {
+  limits[static_cast<size_t>(Resource::kDescriptors)].pool = descriptors / 2;
+  return limits;
+}
+
+size_t MostMounts(size_t descriptors) {
+  constexpr size_t kDescriptorsEach = 256;
+  return std::clamp(descriptors / 2 / kDescriptorsEach, size_t{16}, size_t{4096});
 }
 
 void OnWake(int /*signal*/) {}
@@ -92,7 +109,11 @@ struct Server::Answer {
   }
 };
 
-Server::Server(ServerOptions options) : options_(std::move(options)), cache_(options_.cache_bytes) {
+Server::Server(ServerOptions options)
+    : options_(std::move(options)),
+      cache_(options_.cache_bytes),
+      most_mounts_(MostMounts(RaiseDescriptorLimit())),
+      pool_(WithDescriptors(options_.limits, RaiseDescriptorLimit())) {
   if (options_.connection.valid()) {
     clients_.push_back(std::move(options_.connection));
   }
@@ -106,7 +127,6 @@ Status Server::Prepare() {
     return ErrnoError("eventfd");
   }
   ::umask(0);  // modes are the container's: its kernel has applied its umask
-  RaiseDescriptorLimit();
   struct sigaction action = {};
   action.sa_handler = OnWake;  // and no SA_RESTART
   if (::sigaction(SIGUSR2, &action, nullptr) != 0) {
@@ -166,6 +186,9 @@ void Server::Accept() {
   // Who does not read its answer shall not hold up the others.
   const timeval patience = {5, 0};
   if (::setsockopt(client.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) == 0) {
+    if (clients_.size() >= kMaxClients) {
+      clients_.erase(clients_.begin());  // the one that came first has had the most time
+    }
     clients_.push_back(std::move(client));
   }
 }
@@ -186,7 +209,7 @@ bool Server::Serve(int client) {
   return SendMessage(client, answer.reply.SerializeAsString(), fds).has_value();
 }
 
-Server::Answer Server::Handle(const Request& request, std::vector<UniqueFd> fds) {
+Server::Answer Server::Handle(const Request& request, std::vector<UniqueFd> fds) try {
   Reap();  // so that the id of a mount that has just ended is free
   switch (request.kind_case()) {
     case Request::kMount:
@@ -205,6 +228,8 @@ Server::Answer Server::Handle(const Request& request, std::vector<UniqueFd> fds)
       break;
   }
   return Answer::Failure(Error(EOPNOTSUPP, "a request that this server does not know"));
+} catch (const std::bad_alloc&) {
+  return Answer::Failure(Error(ENOMEM, "the server is out of memory"));
 }
 
 Server::Answer Server::HandleMount(const MountRequest& request, std::vector<UniqueFd> fds) {
@@ -225,6 +250,10 @@ Result<UniqueFd> Server::Mount(const MountRequest& request, std::vector<UniqueFd
   if (mounts_.contains(request.id())) {
     return MakeError(EEXIST, "mount " + Quoted(request.id()) + " is there already");
   }
+  if (mounts_.size() >= most_mounts_) {
+    return MakeError(ENFILE, "the server has " + std::to_string(most_mounts_) +
+                                 " mounts, as many as its limit of open files allows");
+  }
   ASSIGN_OR_RETURN(const cas::Layout layout, cas::ParseLayout(request.layout()));
   ASSIGN_OR_RETURN(const cas::Digest root, RootOf(request));
   ASSIGN_OR_RETURN(UniqueFd cas_dir, ReadOnlyView(std::move(fds[0])));
@@ -239,16 +268,18 @@ Result<UniqueFd> Server::Mount(const MountRequest& request, std::vector<UniqueFd
                                 .many_roots = request.many_roots()};
   options.file_system.list_roots = request.list_roots();
   options.file_system.passthrough = options_.passthrough && !request.no_passthrough();
+  options.file_system.prune = options_.prune;
   options.selinux_context = request.selinux_context();
   const int ended = ended_.get();
-  ASSIGN_OR_RETURN(
-      auto session,
-      MountSession::Start(std::move(options), std::move(store),
-                          request.has_stage() ? std::move(fds[1]) : UniqueFd(), cache_, [ended] {
-                            const uint64_t one = 1;
-                            // It fails only when the counter is full, and then the loop is awake.
-                            (void)!::write(ended, &one, sizeof(one));
-                          }));
+  ASSIGN_OR_RETURN(auto session,
+                   MountSession::Start(std::move(options), std::move(store),
+                                       request.has_stage() ? std::move(fds[1]) : UniqueFd(), cache_,
+                                       pool_, [ended] {
+                                         const uint64_t one = 1;
+                                         // It fails only when the counter is full, and then the
+                                         // loop is awake.
+                                         (void)!::write(ended, &one, sizeof(one));
+                                       }));
   passthrough = session->passthrough();
   UniqueFd mount = session->TakeMount();
   auto mounted = std::make_unique<Mounted>();
@@ -277,6 +308,11 @@ Server::Answer Server::HandleStats(const std::string& id) {
     counter.set_value(fs.stats.Get(static_cast<Stat>(i)));
   }
   reply.set_stage_error(fs.stats.stage_error());
+  for (size_t i = 0; i < kResources; ++i) {
+    Counter& held = *reply.add_held();
+    held.set_name(kResourceNames[i]);
+    held.set_value(fs.budget.used(static_cast<Resource>(i)));
+  }
   return answer;
 }
 

@@ -16,6 +16,7 @@
 #include "hook/base/result.h"
 #include "hook/base/socket.h"
 #include "hook/base/unique_fd.h"
+#include "hook/fuse/budget.h"
 #include "hook/tree/directory_cache.h"
 
 namespace actiondfs {
@@ -34,6 +35,9 @@ struct ServerOptions {
   bool exit_when_idle = false;  // Run returns when there is no mount and no client any more
   std::string version;
   size_t cache_bytes = size_t{256} << 20;  // of parsed Directories
+  // The descriptors' pool is set by the server.
+  Limits limits = kDefaultLimits;
+  bool prune = true;  // false: as on kernels before 6.18
 };
 
 class Server {
@@ -63,6 +67,8 @@ class Server {
   ServerOptions options_;
   UniqueFd ended_;  // eventfd: some mount has ended
   tree::DirectoryCache cache_;
+  size_t most_mounts_;
+  Pool pool_;
   std::map<std::string, std::unique_ptr<Mounted>> mounts_;
   std::vector<UniqueFd> clients_;
   bool accept_paused_ = false;  // descriptors were short

@@ -125,7 +125,7 @@ Errno<struct stat> Status(At at) {
   return st;
 }
 
-Errno<std::vector<Listed>> List(int dir) {
+Errno<std::vector<Listed>> List(int dir, size_t most_bytes) {
   UniqueFd fd(::openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd.valid()) {
     return FailErrno();
@@ -136,12 +136,17 @@ Errno<std::vector<Listed>> List(int dir) {
   }
   (void)fd.Release();  // the stream owns it
   std::vector<Listed> names;
+  size_t bytes = 0;
   errno = 0;
   while (const dirent* entry =
              ::readdir(stream.get())) {  // NOLINT(concurrency-mt-unsafe): own stream
     const std::string_view name = entry->d_name;
     if (name != "." && name != "..") {
       names.push_back({std::string(name), entry->d_ino, entry->d_type});
+      bytes += names.back().MemoryUse();
+      if (bytes > most_bytes) {
+        return Fail(ENOMEM);
+      }
     }
   }
   if (errno != 0) {

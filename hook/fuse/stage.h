@@ -42,13 +42,19 @@ struct Listed {
   std::string name;
   uint64_t ino;
   unsigned char type;  // DT_*
+
+  // Roughly; short names are in the string itself.
+  size_t MemoryUse() const {
+    return sizeof(*this) + (name.capacity() > sizeof(name) / 2 ? name.capacity() + 16 : 0);
+  }
 };
 
 Errno<UniqueFd> OpenPath(At at);         // O_PATH, also of a symlink itself
 Errno<UniqueFd> OpenDirectory(At at);    // O_PATH; ENOTDIR for anything else
 Errno<UniqueFd> Open(At at, int flags);  // a regular file or directory; never blocks on a FIFO
 Errno<struct stat> Status(At at);
-Errno<std::vector<Listed>> List(int dir);  // without . and ..
+// Without . and .. ENOMEM: they need more than `most_bytes`.
+Errno<std::vector<Listed>> List(int dir, size_t most_bytes);
 Errno<std::string> ReadLink(At at);
 Errno<struct statvfs> FileSystemStatus(int dir);
 

@@ -12,6 +12,10 @@ namespace actiondfs::fuse {
 
 Errno<Node*> StageTree::Make(Node& directory, const char* name, const stage::NewEntry& entry,
                              struct stat& st) {
+  if (!budget_.HasRoom(Resource::kNodes)) {
+    nodes_.NoteRefusal();
+    return Fail(ENOMEM);
+  }
   if (auto mirrored = EnsureMirror(directory); !mirrored) {
     return Fail(mirrored.error());
   }
@@ -42,6 +46,14 @@ Errno<Node*> StageTree::Make(Node& directory, const char* name, const stage::New
 
 Errno<Node*> StageTree::MakeUnnamed(Node& directory, const stage::NewEntry& entry, bool linkable,
                                     struct stat& st) {
+  if (!budget_.HasRoom(Resource::kNodes)) {
+    nodes_.NoteRefusal();
+    return Fail(ENOMEM);
+  }
+  Claim claim;
+  if (!claim.Take(budget_, Resource::kDescriptors, 1)) {
+    return Fail(ENFILE);
+  }
   if (auto mirrored = EnsureMirror(directory); !mirrored) {
     return Fail(mirrored.error());
   }
@@ -61,8 +73,9 @@ Errno<Node*> StageTree::MakeUnnamed(Node& directory, const stage::NewEntry& entr
     return Fail(status.error());
   }
   st = *status;
+  SharedFd held = Held(std::move(*made), std::move(claim));
   Node& node = nodes_.GetStaged(directory, "", st);
-  node.place->held = std::make_shared<const UniqueFd>(std::move(*made));
+  node.place->held = std::move(held);
   return &node;
 }
 
@@ -82,13 +95,33 @@ Errno<StageTree::Victim> StageTree::OpenVictim(stage::At at) {
   return Victim{std::move(*path), *st};
 }
 
-void StageTree::Detach(Node& directory, const char* name, UniqueFd path, uint64_t ino) {
+SharedFd StageTree::Held(UniqueFd fd, Claim claim) {
+  struct Both {
+    Claim claim;
+    UniqueFd fd;
+  };
+  auto both = std::make_shared<const Both>(std::move(claim), std::move(fd));
+  return {both, &both->fd};
+}
+
+Errno<StageTree::Detaching> StageTree::BeginDetach(const Node& directory, const char* name,
+                                                   uint64_t ino) {
+  Detaching detaching;
   Node* node = nodes_.FindStaged(ino);
-  if (node == nullptr || !IsAt(*node, directory, name)) {
-    return;
+  if (node != nullptr && IsAt(*node, directory, name)) {
+    detaching.node = node;
+    if (!detaching.claim.Take(budget_, Resource::kDescriptors, 1)) {
+      return Fail(ENFILE);
+    }
   }
-  UncacheDirectory(*node);
-  node->place->held = std::make_shared<const UniqueFd>(std::move(path));
+  return detaching;
+}
+
+void StageTree::Detach(Detaching detaching, UniqueFd path) {
+  if (detaching.node != nullptr) {
+    UncacheDirectory(*detaching.node);
+    detaching.node->place->held = Held(std::move(path), std::move(detaching.claim));
+  }
 }
 
 Errno<struct stat> StageTree::Link(Node& node, Node& directory, const char* name) {
@@ -131,11 +164,15 @@ Errno<void> StageTree::Remove(Node& directory, const char* name, bool is_directo
   if (!victim) {
     return Fail(victim.error());
   }
+  auto detaching = BeginDetach(directory, name, victim->st.st_ino);
+  if (!detaching) {
+    return Fail(detaching.error());
+  }
   if (auto removed = stage::Unlink(at, is_directory); !removed) {
     stats_.NoteStageError(removed.error());
     return removed;
   }
-  Detach(directory, name, std::move(victim->path), victim->st.st_ino);
+  Detach(std::move(*detaching), std::move(victim->path));
   return {};
 }
 
@@ -160,6 +197,12 @@ Errno<void> StageTree::Rename(Node& from, const char* name, Node& to, const char
   if (!victim && victim.error() != ENOENT) {
     return Fail(victim.error());
   }
+  const bool replaces = victim && (flags & RENAME_EXCHANGE) == 0;
+  auto detaching =
+      replaces ? BeginDetach(to, new_name, victim->st.st_ino) : Errno<Detaching>(Detaching());
+  if (!detaching) {
+    return Fail(detaching.error());
+  }
   if (auto renamed = stage::Rename(old_at, new_at, flags); !renamed) {
     stats_.NoteStageError(renamed.error());
     return renamed;
@@ -174,8 +217,8 @@ Errno<void> StageTree::Rename(Node& from, const char* name, Node& to, const char
     if (other != nullptr && (other->place->held || IsAt(*other, to, new_name))) {
       nodes_.Move(*other, from, name);
     }
-  } else if (victim) {
-    Detach(to, new_name, std::move(victim->path), victim->st.st_ino);
+  } else if (replaces) {
+    Detach(std::move(*detaching), std::move(victim->path));
   }
   if (follows) {
     nodes_.Move(*moved, to, new_name);

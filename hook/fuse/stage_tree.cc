@@ -15,15 +15,16 @@ int MirrorError(int code) {
 
 }  // namespace
 
-StageTree::StageTree(UniqueFd root, NodeTable& nodes, Inputs& inputs, Stats& stats)
+StageTree::StageTree(UniqueFd root, NodeTable& nodes, Inputs& inputs, Budget& budget, Stats& stats)
     : root_(std::make_shared<const UniqueFd>(std::move(root))),
       nodes_(nodes),
       inputs_(inputs),
+      budget_(budget),
       stats_(stats) {}
 
 Status StageTree::Start() {
   nodes_.top().directory->mirror = Mirror::kPresent;
-  const auto names_there = stage::List(root_->get());
+  const auto names_there = stage::List(root_->get(), budget_.Room(Resource::kBytes));
   if (!names_there) {
     return MakeError(names_there.error(), "read the stage directory");
   }
@@ -201,8 +202,8 @@ Errno<std::vector<stage::Listed>> StageTree::List(Node& directory) {
     return std::vector<stage::Listed>();
   }
   auto dir = DirectoryOf(directory);
-  auto listed =
-      dir ? stage::List((*dir)->get()) : Errno<std::vector<stage::Listed>>(Fail(dir.error()));
+  auto listed = dir ? stage::List((*dir)->get(), budget_.Room(Resource::kBytes))
+                    : Errno<std::vector<stage::Listed>>(Fail(dir.error()));
   if (!listed) {
     stats_.Add(Stat::stage_readdir_errors);
     return listed;

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "hook/base/result.h"
+#include "hook/fuse/budget.h"
 #include "hook/fuse/errno_result.h"
 #include "hook/fuse/inputs.h"
 #include "hook/fuse/node.h"
@@ -34,7 +35,7 @@ namespace actiondfs::fuse {
 
 class StageTree {
  public:
-  StageTree(UniqueFd root, NodeTable& nodes, Inputs& inputs, Stats& stats);
+  StageTree(UniqueFd root, NodeTable& nodes, Inputs& inputs, Budget& budget, Stats& stats);
 
   // Readies an empty stage.
   Status Start();
@@ -64,7 +65,7 @@ class StageTree {
 
   // Makes the mirror of an input directory, and of those above it; for what is staged nothing.
   Errno<void> EnsureMirror(Node& directory);
-  // The new child with one reference. EEXIST also for an input's name.
+  // The new child with one reference. EEXIST also for an input's name; ENOMEM: no room for a node.
   Errno<Node*> Make(Node& directory, const char* name, const stage::NewEntry& entry,
                     struct stat& st);
   Errno<Node*> MakeUnnamed(Node& directory, const stage::NewEntry& entry, bool linkable,
@@ -92,8 +93,17 @@ class StageTree {
   void CacheDirectory(const Node& node, SharedFd fd);
   void UncacheDirectory(const Node& node);
   Errno<SharedFd> MakeMirror(Node& directory, const SharedFd& parent);
-  // Where the name was, if the node was there: from now on it is at `path` only.
-  void Detach(Node& directory, const char* name, UniqueFd path, uint64_t ino);
+  // What is about to lose its name in favour of a descriptor: the node, if there is one at that
+  // name, and the place for the descriptor.
+  struct Detaching {
+    Node* node = nullptr;
+    Claim claim;
+  };
+  // ENFILE: the mount has too many of them already.
+  Errno<Detaching> BeginDetach(const Node& directory, const char* name, uint64_t ino);
+  void Detach(Detaching detaching, UniqueFd path);
+  // Shared with the place that was claimed for it.
+  static SharedFd Held(UniqueFd fd, Claim claim);
   static bool IsAt(const Node& node, const Node& directory, std::string_view name);
   struct Victim {
     UniqueFd path;
@@ -104,6 +114,7 @@ class StageTree {
   const SharedFd root_;
   NodeTable& nodes_;
   Inputs& inputs_;
+  Budget& budget_;
   Stats& stats_;
 
   using Recent = std::list<std::pair<const Node*, SharedFd>>;

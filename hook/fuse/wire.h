@@ -25,6 +25,16 @@ inline constexpr uint32_t kOpenPassthrough = 1U << 7;
 inline constexpr uint32_t kOpInit = 26;
 inline constexpr uint32_t kOpTmpfile = 51;
 
+// What a notification has for an error; a kernel that does not know it answers EINVAL.
+inline constexpr int32_t kNotifyPrune = 9;
+
+// Node ids follow, `count` of them.
+struct NotifyPruneOut {
+  uint32_t count, padding;
+  uint64_t spare;
+};
+static_assert(sizeof(NotifyPruneOut) == 16);
+
 struct InitIn {
   uint32_t major, minor, max_readahead, flags, flags2;
   uint32_t unused[11];

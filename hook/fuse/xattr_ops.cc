@@ -165,10 +165,10 @@ void RemoveXattr(fuse_req_t req, fuse_ino_t id, const char* name) {
 }  // namespace
 
 void AddXattrOps(fuse_lowlevel_ops& ops) {
-  ops.getxattr = GetXattr;
-  ops.listxattr = ListXattr;
-  ops.setxattr = SetXattr;
-  ops.removexattr = RemoveXattr;
+  ops.getxattr = Guarded<GetXattr>::Call;
+  ops.listxattr = Guarded<ListXattr>::Call;
+  ops.setxattr = Guarded<SetXattr>::Call;
+  ops.removexattr = Guarded<RemoveXattr>::Call;
 }
 
 }  // namespace actiondfs::fuse

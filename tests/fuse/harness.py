@@ -25,6 +25,8 @@ def skip_all(reason):
 
 
 class FuseTest(unittest.TestCase):
+    server_args = ()
+    server_wrapper = ()
     of_others = ()  # mount points that another server than the class' own serves
 
     @classmethod
@@ -33,7 +35,8 @@ class FuseTest(unittest.TestCase):
         os.chmod(cls.dir, 0o755)
         cls.addClassCleanup(subprocess.run, ["rm", "-rf", cls.dir], check=True)
         cls.store = Store(os.path.join(cls.dir, "cas"))
-        cls.server = Server(cls.dir, *([] if PASSTHROUGH else ["--no-passthrough"]))
+        cls.server = Server(cls.dir, *([] if PASSTHROUGH else ["--no-passthrough"]), *cls.server_args,
+                            wrapper=cls.server_wrapper)
         cls.addClassCleanup(cls.stop_server)
         cls.count = 0
 

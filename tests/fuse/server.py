@@ -37,11 +37,12 @@ def fields(data):
 
 
 class Server:
-    def __init__(self, directory, *args):
+    def __init__(self, directory, *args, wrapper=()):
+        """`wrapper`: a program, and its arguments, that becomes the server."""
         self.socket = os.path.join(directory, "sock")
         self.log_path = os.path.join(directory, "log")
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([PROGRAM, "serve", "--foreground", "--socket", self.socket, *args],
+            self.process = subprocess.Popen([*wrapper, PROGRAM, "serve", "--foreground", "--socket", self.socket, *args],
                                             stdin=subprocess.DEVNULL, stderr=log)
         self.wait_until_it_listens()
 
@@ -82,6 +83,17 @@ class Server:
                 counter = dict(fields(value))
                 counters[counter[1].decode()] = counter.get(2, 0)
         return counters, dict(reply).get(2, 0)
+
+    def held(self, mount_id):
+        """What a mount makes the server hold: {"nodes", "bytes", "descriptors"}."""
+        reply = fields(self.ask(reapi.message(2, reapi.string(1, mount_id.encode())))[4])
+        counters = [dict(fields(value)) for number, value in reply if number == 8]
+        return {counter[1].decode(): counter.get(2, 0) for counter in counters}
+
+    def resident(self):
+        """Bytes."""
+        with open("/proc/%d/statm" % self.process.pid, encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def threads(self):
         return len(os.listdir("/proc/%d/task" % self.process.pid))

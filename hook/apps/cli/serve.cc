@@ -25,12 +25,16 @@ namespace actiondfs::cli {
 namespace {
 
 constexpr int kBacklog = 128;
+// Beyond their shares, all mounts together.
+constexpr size_t kSharesInPool = 32;
 constexpr int kFirstPassedFd = 3;  // sd_listen_fds(3)
 
 struct Options {
   std::string socket;
   bool foreground = false;
   bool no_passthrough = false;
+  size_t nodes = fuse::kDefaultLimits[static_cast<size_t>(fuse::Resource::kNodes)].share;
+  bool no_prune = false;
 };
 
 // The number in an environment variable; -1: none.
@@ -92,6 +96,9 @@ Status Serve(const Options& options) {
   server.listener = std::move(listener);
   server.passthrough = !options.no_passthrough;
   server.version = ACTIONDFS_VERSION;
+  server.prune = !options.no_prune;
+  server.limits[static_cast<size_t>(fuse::Resource::kNodes)] = {
+      .share = options.nodes, .pool = kSharesInPool * options.nodes};
   ASSIGN_OR_RETURN(server.stop, StopSignals());
   return fuse::Server(std::move(server)).Run();
 }
@@ -107,6 +114,14 @@ void RegisterServe(CLI::App& app, Outcome& outcome) {
       "Stay in the foreground, and log to stderr too (else the process id is printed)");
   command.add_flag("--no-passthrough", options->no_passthrough,
                    "Read and write files in the server, not in the kernel");
+  command
+      .add_option("--nodes", options->nodes,
+                  "Names that a mount may have the server remember before the kernel is asked to "
+                  "forget some")
+      ->check(CLI::Range(size_t{1}, size_t{4} << 20))
+      ->capture_default_str();
+  command.add_flag("--no-prune", options->no_prune,
+                   "Have names forgotten as kernels before 6.18 can: input files only");
   command.callback([options, &outcome] { outcome.code = Report(Serve(*options)); });
 }
 

@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
+#include <set>
 #include <string>
 
 namespace actiondfs::fuse {
@@ -19,7 +21,9 @@ struct stat StatusOf(uint64_t ino, mode_t mode) {
 class NodeTableTest : public testing::Test {
  protected:
   size_t freed_ = 0;
-  NodeTable table_{7, [this](Node&) { ++freed_; }};
+  Pool pool_;
+  Budget budget_{pool_};
+  NodeTable table_{7, budget_, [this](Node&) { ++freed_; }};
 };
 
 TEST_F(NodeTableTest, OneNodeForOneInput) {
@@ -93,6 +97,57 @@ TEST_F(NodeTableTest, ManyNodesAreFoundAgain) {
   }
   EXPECT_EQ(table_.size(), 0U);
   EXPECT_EQ(freed_, kCount);
+}
+
+TEST_F(NodeTableTest, NodesCountInTheBudgetWhileTheyLive) {
+  Node& parent = table_.GetInput(table_.top(), 0, 100, S_IFDIR);
+  Node& child = table_.GetInput(parent, 0, 101, S_IFREG);
+  EXPECT_EQ(budget_.used(Resource::kNodes), 2U);
+  table_.Drop(parent, 1);
+  EXPECT_EQ(budget_.used(Resource::kNodes), 2U);
+  table_.Drop(child, 1);
+  EXPECT_EQ(budget_.used(Resource::kNodes), 0U);
+}
+
+TEST_F(NodeTableTest, ADirectoryThatManyNodesHaveCountsOnce) {
+  const auto empty = *tree::Directory::Parse("");
+  Node& one = table_.GetInput(table_.top(), 0, 100, S_IFDIR);
+  Node& two = table_.GetInput(table_.top(), 1, 101, S_IFDIR);
+  table_.SetDirectory(one, empty);
+  table_.SetDirectory(two, empty);
+  table_.SetDirectory(two, empty);
+  EXPECT_EQ(budget_.used(Resource::kBytes), empty->MemoryUse());
+  table_.Drop(one, 1);
+  EXPECT_EQ(budget_.used(Resource::kBytes), empty->MemoryUse());
+  table_.Drop(two, 1);
+  EXPECT_EQ(budget_.used(Resource::kBytes), 0U);
+}
+
+TEST_F(NodeTableTest, ARoundVisitsEachNode) {
+  constexpr uint32_t kCount = 3000;
+  for (uint32_t i = 0; i < kCount; ++i) {
+    table_.GetInput(table_.top(), i, 100 + i, S_IFREG);
+  }
+  std::set<uint32_t> seen;
+  for (size_t visited = 0; visited < kCount;) {
+    const size_t before = visited;
+    table_.VisitNext(100, [&](const Node& node) {
+      seen.insert(node.index);
+      ++visited;
+    });
+    ASSERT_GE(visited, before + std::min<size_t>(100, kCount - before));
+  }
+  EXPECT_EQ(seen.size(), kCount);
+}
+
+TEST_F(NodeTableTest, WhatIsMadeAndWhatIsRefusedIsGrowth) {
+  const uint64_t before = table_.growth();
+  Node& node = table_.GetInput(table_.top(), 0, 100, S_IFREG);
+  EXPECT_EQ(table_.growth(), before + 1);
+  table_.Drop(node, 1);
+  EXPECT_EQ(table_.growth(), before + 1);
+  table_.NoteRefusal();
+  EXPECT_GT(table_.growth(), before + 1);
 }
 
 }  // namespace

@@ -14,6 +14,8 @@
 namespace actiondfs::fuse::stage {
 namespace {
 
+constexpr size_t kAny = size_t{1} << 20;
+
 class StageTest : public testing::Test {
  protected:
   StageTest() : path_(testing::TempDir() + "actiondfs-stage-XXXXXX") {
@@ -57,10 +59,18 @@ TEST_F(StageTest, WhatExistsIsNotReplaced) {
 TEST_F(StageTest, AnUnnamedFileCanBeLinkedOnce) {
   const auto file = MakeUnnamed(dir_.get(), Own(S_IFREG | 0600), /*linkable=*/true);
   ASSERT_TRUE(file);
-  EXPECT_TRUE(List(dir_.get())->empty());
+  EXPECT_TRUE(List(dir_.get(), kAny)->empty());
   EXPECT_TRUE(Link({file->get(), ""}, Name("named")));
-  ASSERT_EQ(List(dir_.get())->size(), 1U);
-  EXPECT_EQ(List(dir_.get())->front().name, "named");
+  ASSERT_EQ(List(dir_.get(), kAny)->size(), 1U);
+  EXPECT_EQ(List(dir_.get(), kAny)->front().name, "named");
+}
+
+TEST_F(StageTest, AListingOverItsBytesIsRefused) {
+  for (const char* name : {"a", "b", "c"}) {
+    ASSERT_TRUE(Make(Name(name), Own(S_IFREG | 0600)));
+  }
+  EXPECT_EQ(List(dir_.get(), 2 * sizeof(Listed)).error(), ENOMEM);
+  EXPECT_EQ(List(dir_.get(), 3 * sizeof(Listed))->size(), 3U);
 }
 
 TEST_F(StageTest, ModeAndSizeOfADescriptorWithoutAName) {
