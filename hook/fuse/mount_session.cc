@@ -196,7 +196,7 @@ bool MountSession::ServeOne(fuse_buf& buffer) {
   try {
     file_system_->pruner.Work(session_, device_);
   } catch (const std::bad_alloc&) {
-    // Later, then: FORGETs will come, and need no memory.
+    file_system_->nodes.NoteRefusal();  // later, then
   }
   return true;
 }

@@ -39,19 +39,20 @@ bool Pruner::Pressed() const {
 
 void Pruner::Work(fuse_session* session, int device) {
   if (!Pressed()) {
+    done_growth_.store(nodes_.growth(), std::memory_order_relaxed);
     return;
   }
   const std::unique_lock lock(working_, std::try_to_lock);
   if (!lock) {
     return;
   }
+  const uint64_t done = done_growth_.load(std::memory_order_relaxed);
   const uint64_t growth = nodes_.growth();
-  const uint64_t fresh = growth - done_growth_;
-  if (fresh < kEvery) {
+  if (growth < done + kEvery) {
     return;
   }
-  done_growth_ = growth;
-  const size_t count = std::min<uint64_t>(fresh * kAskedForEach, nodes_.size());
+  done_growth_.store(growth, std::memory_order_relaxed);
+  const size_t count = std::min<uint64_t>((growth - done) * kAskedForEach, nodes_.size());
   if (ask_.load(std::memory_order_relaxed)) {
     Ask(device, count);
   } else {

@@ -48,7 +48,8 @@ class Pruner {
   const Inputs& inputs_;
   const Budget& budget_;
   std::mutex working_;
-  uint64_t done_growth_ = 0;  // working_; NodeTable::growth as of the last time
+  // NodeTable::growth as of the last time, or as of when the mount was within its share yet.
+  std::atomic<uint64_t> done_growth_ = 0;
   std::atomic<bool> ask_;
 };
 

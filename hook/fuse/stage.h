@@ -38,6 +38,9 @@ struct NewEntry {
   const char* target = nullptr;
 };
 
+// What a std::string holds in itself.
+inline constexpr size_t kShortName = 15;
+
 struct Listed {
   std::string name;
   uint64_t ino;
@@ -45,7 +48,7 @@ struct Listed {
 
   // Roughly; short names are in the string itself.
   size_t MemoryUse() const {
-    return sizeof(*this) + (name.capacity() > sizeof(name) / 2 ? name.capacity() + 16 : 0);
+    return sizeof(*this) + (name.capacity() > kShortName ? name.capacity() + 16 : 0);
   }
 };
 

@@ -24,14 +24,17 @@ constexpr uint64_t kResolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO
 // Directories wait as paths, not as descriptors: neither depth nor width costs one.
 class Walk {
  public:
-  explicit Walk(int root) : root_(root) {}
+  Walk(int root, uint64_t most) : root_(root), left_(most) {}
 
   Result<StagedSummary> Run() {
     waiting_.emplace_back(kRoot);
-    while (!waiting_.empty()) {
+    while (!waiting_.empty() && left_ > 0) {
       const std::string path = std::move(waiting_.back());
       waiting_.pop_back();
       RETURN_IF_ERROR(Visit(path));
+    }
+    if (!waiting_.empty()) {
+      summary_.set_incomplete(true);
     }
     return std::move(summary_);
   }
@@ -55,6 +58,11 @@ class Walk {
       if (!entry) {
         return {};
       }
+      if (left_ == 0) {
+        summary_.set_incomplete(true);
+        return {};
+      }
+      --left_;
       RETURN_IF_ERROR(Count(stream.fd(), path, entry->name));
     }
   }
@@ -92,14 +100,15 @@ class Walk {
   static constexpr size_t kMaxWaiting = 65536;
 
   int root_;
+  uint64_t left_;
   std::vector<std::string> waiting_;
   StagedSummary summary_;
 };
 
 }  // namespace
 
-Result<StagedSummary> SummarizeStage(int dirfd) {
-  return Walk(dirfd).Run();
+Result<StagedSummary> SummarizeStage(int dirfd, uint64_t most) {
+  return Walk(dirfd, most).Run();
 }
 
 }  // namespace actiondfs::record

@@ -64,7 +64,7 @@ class Walk(BoundsTest):
         at_share = None
         for count in walk(point):
             nodes, resident = self.server.held(mount_id)["nodes"], self.server.resident()
-            self.assertLess(nodes, NODES * 5 // 4)
+            self.assertLess(nodes, NODES * 2)
             if at_share is None and count >= NODES:
                 at_share = resident
             if MANY and count % 500000 == 0:
@@ -91,7 +91,7 @@ class Walk(BoundsTest):
             assert os.readlink("/proc/self/fd/%d" % held[0]) == os.path.join(directory, "entry0000")
             assert [os.pread(fd, 9, 0) for fd in held[:2]] == [b"content", b"staged"]
         in_child(use)
-        self.assertLess(self.held("nodes"), NODES * 5 // 4)
+        self.assertLess(self.held("nodes"), NODES * 2)
 
     def test_numbers_and_staged_names_outlast_their_nodes(self):
         point = self.mount(self.uniform_tree(30))

@@ -69,6 +69,21 @@ TEST(StageSummaryTest, NestedDeeperThanPathMaxIsSaidToBeIncomplete) {
   EXPECT_EQ(summary.directories(), 21U);
 }
 
+TEST(StageSummaryTest, MoreThanTheMostIsSaidToBeIncomplete) {
+  const TestDir dir;
+  ASSERT_TRUE(MakeDirectories(dir / "stage/a", 0700));
+  Write(dir / "stage/a/f", 1);
+  Write(dir / "stage/a/g", 1);
+  const UniqueFd stage = OpenDir(dir / "stage");
+  EXPECT_FALSE(SummarizeStage(stage.get(), 3).value().incomplete());
+  const StagedSummary two = SummarizeStage(stage.get(), 2).value();
+  EXPECT_TRUE(two.incomplete());
+  EXPECT_EQ(two.directories() + two.files(), 2U);
+  const StagedSummary one = SummarizeStage(stage.get(), 1).value();
+  EXPECT_TRUE(one.incomplete());
+  EXPECT_EQ(one.files(), 0U);
+}
+
 TEST(StageSummaryTest, NotADirectory) {
   const TestDir dir;
   Write(dir / "f", 1);
