@@ -20,6 +20,9 @@ constexpr uint64_t kInputBit = uint64_t{1} << 62;
 
 constexpr uint32_t kDirectorySize = 4096;
 
+// Of a path in the log; one more name and "..." may come before.
+constexpr size_t kShownPath = 700;
+
 // Not cryptographic: who builds a tree with colliding numbers confuses only their own build.
 uint64_t HashBytes(uint64_t seed, std::string_view bytes) {
   constexpr uint64_t kMultiplier = 0x9ddfea08eb382d69;
@@ -141,9 +144,14 @@ std::string Inputs::NameOf(const Node& node) const {
 }
 
 std::string Inputs::PathOf(const Node& node) const {
+  // A tree may be as deep as it has Directories, and this is for a line in the log.
   std::string path;
-  for (const Node* n = &node; n->parent != nullptr; n = n->parent) {
+  const Node* n = &node;
+  for (; n->parent != nullptr && path.size() < kShownPath; n = n->parent) {
     path.insert(0, "/" + NameOf(*n));
+  }
+  if (n->parent != nullptr) {
+    path.insert(0, "...");
   }
   return path.empty() ? "/" : path;
 }

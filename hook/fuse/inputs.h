@@ -89,7 +89,7 @@ class Inputs {
   Errno<Node*> LookupRoot(Node& top, std::string_view name);
   std::optional<cas::Digest> ParseRootName(std::string_view name) const;
   struct stat Common(uint64_t ino, uint32_t mode, tree::Timestamp mtime, uint64_t size) const;
-  std::string PathOf(const Node& node) const;
+  std::string PathOf(const Node& node) const;  // the end of it, where it is long
 
   const InputOptions options_;
   const cas::BlobStore store_;

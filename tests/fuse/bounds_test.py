@@ -11,7 +11,7 @@ import socket
 import time
 import unittest
 
-from harness import FuseTest, main
+from harness import FuseTest, main, reapi
 from calls import errno_name, in_child, read_file, write_file
 from store import Raw
 
@@ -164,6 +164,26 @@ class Greedy(BoundsTest):
         for stream in streams:
             stream.close()
         self.settle(lambda: self.held("bytes") == before)
+
+
+@unittest.skipIf(MANY, "a long walk only")
+class DeepTree(BoundsTest):
+    """Deeper than a path can say: one goes there by descriptors."""
+
+    def test_the_log_shows_the_end_of_a_path(self):
+        digest, depth = reapi.digest_of(b"no such Directory"), 2000
+        for _ in range(depth):
+            digest = self.store.make_tree({"directory": Raw(digest)})
+        point = self.mount(digest)
+        here = os.open(point, os.O_PATH)
+        for _ in range(depth):
+            here, above = os.open("directory", os.O_PATH, dir_fd=here), here
+            os.close(above)
+        self.assertEqual(errno_name(os.stat, "x", dir_fd=here), "EIO")
+        os.close(here)
+        line = self.server.log().splitlines()[-1]
+        self.assertIn("input '.../directory/", line)
+        self.assertLess(len(line), 2000)
 
 
 @unittest.skipIf(MANY, "a long walk only")
