@@ -12,7 +12,7 @@ import time
 import unittest
 
 from harness import FuseTest, main, reapi
-from calls import errno_name, in_child, read_file, write_file
+from calls import errno_name, in_child, name_of, read_file, write_file
 from store import Raw
 
 MANY = int(os.environ.get("ACTIONDFS_BOUNDS_ENTRIES", "0"))
@@ -237,6 +237,34 @@ class Descriptors(BoundsTest):
                 client.connect(self.server.socket)
             self.assertEqual(self.server.mounts(), [])
             self.assertLess(len(self.server.descriptors()), 100)
+
+
+@unittest.skipIf(MANY, "a long walk only")
+class OpenFiles(BoundsTest):
+    """The same where the server reads and writes: each open file is a descriptor of its own."""
+    server_args = ("--no-passthrough",)
+    server_wrapper = Descriptors.server_wrapper
+
+    def hold(self, held, point, most):
+        """Opens an input as often as it may; with what that ended."""
+        for _ in range(most):
+            try:
+                held.callback(os.close, os.open(os.path.join(point, "input"), os.O_RDONLY))
+            except OSError as error:
+                return name_of(error.errno)
+        return "OK"
+
+    def test_open_files(self):
+        digest = self.store.make_tree({"input": b"content"})
+        other, point = self.mount(digest), self.mount(digest)
+        with contextlib.ExitStack() as held:
+            self.assertEqual(self.hold(held, point, 400), "ENFILE")
+            self.assertGreater(self.held("descriptors"), 100)
+            self.assertEqual(errno_name(write_file, os.path.join(point, "new")), "ENFILE")
+            self.assertEqual(self.hold(held, other, 60), "OK")
+            self.assertEqual(read_file(os.path.join(other, "input")), b"content")
+        self.settle(lambda: self.held("descriptors") == 0)
+        self.assertEqual(read_file(os.path.join(point, "input")), b"content")
 
 
 @unittest.skipIf(MANY, "a long walk only")
