@@ -18,6 +18,8 @@ from host import HOOK, SKIP, Bundle, Host, call, missing, wait_for
 class HostTest(unittest.TestCase):
     """A host with a small tree, whose blobs are all checked when the tests have had their way."""
 
+    server_options = ()
+
     @classmethod
     def setUpClass(cls):
         cls.host = Host()
@@ -29,7 +31,7 @@ class HostTest(unittest.TestCase):
                 file.write(content)
         os.chmod(os.path.join(tree, "run.sh"), 0o755)
         cls.root = cls.host.import_tree(tree)
-        cls.host.start_server()
+        cls.host.start_server(*cls.server_options)
 
     def annotations(self, **extra):
         keys = {"dev.actiondfs.input-root": self.root}

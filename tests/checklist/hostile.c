@@ -203,15 +203,21 @@ static void by_attributes(void) {
   close(fd);
 }
 
+/* Other names, beside the first: on another mount it is EXDEV anyway. */
 static void by_names(void) {
   char other[4096];
-  int fd = opened(O_PATH);
+  char link_of_it[64];
+  int fd = opened(O_RDONLY);
 
-  (void)snprintf(other, sizeof(other), "%s/hostile.link", scratch);
+  (void)snprintf(other, sizeof(other), "%s.hostile", path);
+  (void)snprintf(link_of_it, sizeof(link_of_it), "/proc/self/fd/%d", fd);
   tell("link", link(path, other) == 0);
   unlink(other);
   tell("linkat of a descriptor", linkat(fd, "", AT_FDCWD, other, AT_EMPTY_PATH) == 0);
   unlink(other);
+  tell("linkat of /proc", linkat(AT_FDCWD, link_of_it, AT_FDCWD, other, AT_SYMLINK_FOLLOW) == 0);
+  unlink(other);
+  tell("rename", rename(path, other) == 0 && rename(other, path) == 0);
   close(fd);
 }
 

@@ -8,9 +8,10 @@ ACTIONDFS_HOSTILE is the program that tries (hostile.c)."""
 import hashlib
 import os
 import shutil
+import unittest
 
 import checklist
-from host import ALL_CAPABILITIES, Bundle, call
+from host import ALL_CAPABILITIES, BACKEND, Bundle, call
 
 HOSTILE = os.environ.get("ACTIONDFS_HOSTILE", "hostile")
 MODES = ("readonly", "strict", "overlay")
@@ -128,6 +129,13 @@ class HostileTest(checklist.ContainerTest):
         for mode, expected in (("strict", "not made"), ("overlay", "dead")):
             with self.subTest(mode=mode):
                 self.assertEqual(self.run_with_new_privileges(mode, script), f"works\n{expected}\n")
+
+
+@unittest.skipUnless(BACKEND == "fuse", "no other backend has a server")
+class HostileWithoutPassthroughTest(HostileTest):
+    """The server reads and writes, not the kernel."""
+
+    server_options = ("--no-passthrough",)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 
 HOOK = ("actiondfs-hook", "actiondfs")
+WITH_HOSTILE = (*HOOK, "hostile")
 
 
 @dataclass(frozen=True)
@@ -163,15 +164,15 @@ MUTANTS = (
            script("lock")),
     Mutant("fuse-nosuid", "nosuid",
            edit(FUSE_MOUNT, FUSE_FLAGS, FUSE_FLAGS.replace("MOUNT_ATTR_NOSUID | ", "")),
-           script("hostile", "HostileTest.test_set_id_programs_have_no_effect")),
+           script("hostile", "HostileTest.test_set_id_programs_have_no_effect"), WITH_HOSTILE),
     Mutant("overlay-nosuid", "nosuid in overlay mode",
            edit(OVERLAY, OVERLAY_FLAGS, "context.Create(MOUNT_ATTR_NODEV)"),
-           script("hostile", "HostileTest.test_set_id_programs_have_no_effect")),
+           script("hostile", "HostileTest.test_set_id_programs_have_no_effect"), WITH_HOSTILE),
     Mutant("fuse-nodev", "nodev",
            edit(FUSE_MOUNT, FUSE_FLAGS, FUSE_FLAGS.replace(" | MOUNT_ATTR_NODEV", "")), script("lock")),
     Mutant("overlay-nodev", "nodev in overlay mode",
            edit(OVERLAY, OVERLAY_FLAGS, "context.Create(MOUNT_ATTR_NOSUID)"),
-           script("hostile", "HostileTest.test_devices_do_not_work")),
+           script("hostile", "HostileTest.test_devices_do_not_work"), WITH_HOSTILE),
     Mutant("fuse-readonly", "mode readonly is a read-only mount",
            edit(FUSE_MOUNT, FUSE_FLAGS, FUSE_FLAGS.replace("options.read_only ? MOUNT_ATTR_RDONLY : 0U", "0U")), script("lock")),
     # The inputs.
@@ -179,11 +180,11 @@ MUTANTS = (
            (Edit("hook/fuse/file_ops.cc", "  if (!node.staged && Writes(fi->flags)) {",
                  "  if (!node.staged && Writes(fi->flags) && fs.session == nullptr) {"),
             Edit(FUSE_MOUNT, "  if (!clone.valid() ||\n", "  if (dir.valid() || !clone.valid() ||\n")),
-           script("hostile", "HostileTest.test_every_capability_of_the_host")),
+           script("hostile", "HostileTest.test_every_capability_of_the_host"), WITH_HOSTILE),
     Mutant("inputs-link", "the server makes no second name of an input",
            edit("hook/fuse/create_ops.cc", "  if (!node.staged) {\n    // A second name would be a second inode",
                 "  if (!node.staged && fs.session == nullptr) {\n    // A second name would be a second inode"),
-           script("hostile", "HostileTest.test_every_capability_of_the_host")),
+           script("hostile", "HostileTest.test_every_capability_of_the_host"), WITH_HOSTILE),
     Mutant("blob-links", "a symlink in the place of a blob is not followed",
            edit("hook/base/beneath.h", "    RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;", "    0;"),
            ("cas_test", "*"), ("cas_test",)),
