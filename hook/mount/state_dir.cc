@@ -21,16 +21,6 @@ namespace {
 constexpr int kOpenDir = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
 constexpr size_t kMaxLease = size_t{1} << 20;
 
-Result<UniqueFd> OpenOwnDirectory(const std::string& path) {
-  ASSIGN_OR_RETURN(UniqueFd dir, OpenAt(AT_FDCWD, path, kOpenDir));
-  ASSIGN_OR_RETURN(const struct stat st, StatFd(dir.get()));
-  if (st.st_uid != ::geteuid() || (st.st_mode & 022) != 0) {
-    return MakeError(EPERM, Quoted(path) + ": must belong to uid " + std::to_string(::geteuid()) +
-                                " and not be writable by others");
-  }
-  return dir;
-}
-
 // A bind mount of the directory on itself, private: what is mounted below spreads nowhere.
 Status MountOnItself(const std::string& path) {
   ASSIGN_OR_RETURN(const UniqueFd dir, OpenAt(AT_FDCWD, path, kOpenDir));
@@ -64,6 +54,16 @@ Result<UniqueFd> LockedDirectory(int root, const std::string& id, bool wait) {
 }
 
 }  // namespace
+
+Result<UniqueFd> OpenOwnDirectory(const std::string& path) {
+  ASSIGN_OR_RETURN(UniqueFd dir, OpenAt(AT_FDCWD, path, kOpenDir));
+  ASSIGN_OR_RETURN(const struct stat st, StatFd(dir.get()));
+  if (st.st_uid != ::geteuid() || (st.st_mode & 022) != 0) {
+    return MakeError(EPERM, Quoted(path) + ": must belong to uid " + std::to_string(::geteuid()) +
+                                " and not be writable by others");
+  }
+  return dir;
+}
 
 Result<Lease> StateDir::ReadLease() const {
   ASSIGN_OR_RETURN(const std::string text, ReadFileAt(dir_.get(), kLeaseFile, kMaxLease));

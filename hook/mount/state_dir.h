@@ -20,6 +20,10 @@ namespace actiondfs::mount {
 inline constexpr char kPin[] = "mnt";
 inline constexpr char kLowerPin[] = "lower";
 
+// A directory that nobody but the caller may change, nor put something else in the place of what is
+// in it. EPERM: it is another's, or others may write.
+Result<UniqueFd> OpenOwnDirectory(const std::string& path);
+
 class StateDir {
  public:
   StateDir(StateDir&&) = default;

@@ -94,9 +94,12 @@ Status MakeStage(const plan::MountPlan& plan) {
   }
   const auto [parent, name] = SplitLast(plan.stage_dir);
   RETURN_IF_ERROR(MakeDirectories(parent, 0700));
-  ASSIGN_OR_RETURN(const UniqueFd dir, OpenAt(AT_FDCWD, parent, kOpenDir));
-  RETURN_IF_ERROR(RemoveTree(dir.get(), name));
-  return MkdirAt(dir.get(), name, 0700);
+  auto dir = OpenOwnDirectory(parent);
+  if (!dir) {
+    return Wrap(std::move(dir).error(), "stage_root");
+  }
+  RETURN_IF_ERROR(RemoveTree(dir->get(), name));
+  return MkdirAt(dir->get(), name, 0700);
 }
 
 Status BuildWorkspace(const plan::MountPlan& plan, const cas::BlobStore& store,

@@ -155,6 +155,16 @@ class AnnotationsTest(checklist.HostTest):
         os.chmod(path, 0o600)
         refuse("File too large")
 
+    def test_directory_of_stages_is_the_operators(self):
+        # Whoever may write there could put a link in the place of a stage.
+        path = self.host.stage_root
+        os.makedirs(path, exist_ok=True)
+        self.addCleanup(os.chmod, path, 0o700)
+        for mode in (0o777, 0o1777, 0o770):
+            os.chmod(path, mode)
+            self.assert_refused(self.tell(self.annotations()), path, "not be writable by others")
+        self.assertEqual(os.listdir(path), [])
+
     def test_ids_stay_in_their_directory(self):
         for container_id in ("", ".", "..", "../x", "a/b", "/etc", "a\0b", "a\nb", "x" * 256, "a b", "é"):
             for stage in ("prestart", "poststop"):

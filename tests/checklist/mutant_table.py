@@ -158,6 +158,9 @@ MUTANTS = (
     Mutant("config-link", "the configuration is no symlink",
            edit(CONFIG_FILE, "O_RDONLY | O_NOFOLLOW | O_NOCTTY", "O_RDONLY | O_NOCTTY"),
            script("annotations", "AnnotationsTest.test_configuration_is_the_operators")),
+    Mutant("stage-root", "nobody else may write where the stages are",
+           edit(WORKSPACE, "OpenOwnDirectory(parent)", "OpenAt(AT_FDCWD, parent, kOpenDir)"),
+           script("annotations", "AnnotationsTest.test_directory_of_stages_is_the_operators")),
     # The mount.
     Mutant("locked", "flags are locked for a container with a user namespace of its own",
            edit(WORKSPACE, "user_namespace.valid() ? CloneMountLocked(pin.get())", "user_namespace.valid() ? CloneMount(pin.get())"),

@@ -58,6 +58,12 @@ bool IsInside(const std::string& path, const std::string& directory) {
   return !error && (inner.native() + "/").starts_with(outer.native() + "/");
 }
 
+std::string NotOwn(const std::string& path, const struct stat& st) {
+  return fmt::format(
+      "{}: expected a directory of your own that nobody else may write to (mode {:04o}, uid {})",
+      Quoted(path), st.st_mode & 07777U, st.st_uid);
+}
+
 void CheckStageRoot(const plan::Config& config, Findings& findings) {
   const std::string check = "stage_root";
   const auto fd = OpenAt(AT_FDCWD, config.stage_root, O_RDONLY | O_DIRECTORY);
@@ -74,6 +80,9 @@ void CheckStageRoot(const plan::Config& config, Findings& findings) {
         ErrnoError("write to " + Quoted(config.stage_root)).error().ToString());
   }
   const auto stage = StatFd(fd->get());
+  if (stage && (stage->st_uid != ::geteuid() || (stage->st_mode & 0022U) != 0)) {
+    Add(findings, Level::kFail, check, NotOwn(config.stage_root, *stage));
+  }
   for (const auto& [name, cas] : config.cas) {
     if (IsInside(config.stage_root, cas.path)) {
       Add(findings, Level::kFail, check,
@@ -101,10 +110,7 @@ void CheckStateRoot(const plan::Config& config, Findings& findings) {
         missing ? Quoted(config.state_root) + ", made by the first container"
                 : st.error().ToString());
   } else if (!S_ISDIR(st->st_mode) || st->st_uid != ::geteuid() || (st->st_mode & 0022U) != 0) {
-    Add(findings, Level::kFail, "state_root",
-        fmt::format("{}: expected a directory of your own that nobody else may write to (mode "
-                    "{:04o}, uid {})",
-                    Quoted(config.state_root), st->st_mode & 07777U, st->st_uid));
+    Add(findings, Level::kFail, "state_root", NotOwn(config.state_root, *st));
   } else {
     Add(findings, Level::kOk, "state_root", Quoted(config.state_root));
   }

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -201,6 +202,17 @@ TEST_F(WorkspaceTest, StageOfAnEarlierContainerIsReplaced) {
   std::filesystem::create_directories(plan_.stage_dir + "/stage/old");
   ASSERT_TRUE(MakeStage(plan_));
   EXPECT_TRUE(std::filesystem::is_empty(plan_.stage_dir));
+}
+
+TEST_F(WorkspaceTest, StageRootThatOthersMayWriteIsRefused) {
+  std::filesystem::create_directories(Path("stages"));
+  for (const mode_t mode : {0777, 01777, 0770}) {
+    ASSERT_EQ(::chmod(Path("stages").c_str(), mode), 0);
+    EXPECT_EQ(MakeStage(plan_).error().code(), EPERM) << mode;
+  }
+  ASSERT_EQ(::chmod(Path("stages").c_str(), 0755), 0);
+  ASSERT_EQ(::chown(Path("stages").c_str(), 1000, 1000), 0);
+  EXPECT_EQ(MakeStage(plan_).error().code(), EPERM);
 }
 
 TEST_F(WorkspaceTest, KeptStageIsMarked) {
