@@ -48,7 +48,8 @@ class ExchangeTest(checklist.HostTest):
         while time.monotonic() < end or not (attached and refused):
             self.assertTrue(fighter.is_alive())
             with checklist.FakeContainer() as container:
-                state = self.state(directory, container_id, container.pid,
+                # Another id each time: the server takes note of a mount's end in its own time.
+                state = self.state(directory, f"{container_id}-{attached + refused}", container.pid,
                                    annotations=self.annotations(destination=destination, mode="readonly"))
                 done = self.hook("prestart", state)
                 points = [point for point, _ in container.mounts()
