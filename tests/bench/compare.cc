@@ -5,6 +5,9 @@
 // [[first place, second place, ...], ...]. Which goes first changes from round to round, so that
 // none always finds the machine as another left it. One round before the first is not counted.
 //
+// Each place is worked on as the working directory, by paths from there: how deep it is mounted is
+// not what is measured.
+//
 // --drop-dentries, --drop-all: before each, the kernel forgets names and attributes, or file
 // content too. --threads: the small files are shared among that many threads.
 #include <fcntl.h>
@@ -49,10 +52,10 @@ struct Tree {
 };
 
 Tree Find(const std::string& root) {
-  Tree tree{.top = root, .big = root + "/big", .program = root + "/program", .small = {}};
+  Tree tree{.top = fs::absolute(root), .big = "big", .program = "./program", .small = {}};
   for (const auto& entry : fs::recursive_directory_iterator(root + "/small")) {
     if (entry.is_regular_file()) {
-      tree.small.push_back(entry.path());
+      tree.small.push_back(entry.path().lexically_relative(root));
     }
   }
   return tree;
@@ -130,9 +133,9 @@ void Execute(const Tree& tree) {
 }
 
 // As an action does that looks at everything: each directory is read, each name looked at.
-void Walk(const Tree& tree) {
+void Walk(const Tree& /*tree*/) {
   struct stat status = {};
-  for (const auto& entry : fs::recursive_directory_iterator(tree.top + "/small")) {
+  for (const auto& entry : fs::recursive_directory_iterator("small")) {
     if (::lstat(entry.path().c_str(), &status) < 0) {
       Die(entry.path());
     }
@@ -177,6 +180,9 @@ void DropCaches(const char* which) {
 }
 
 int64_t Time(const Options& options, const Tree& tree) {
+  if (::chdir(tree.top.c_str()) < 0) {
+    Die(tree.top);
+  }
   if (options.drop != nullptr) {
     DropCaches(options.drop);
   }

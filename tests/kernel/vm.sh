@@ -27,6 +27,8 @@ Options:
   --memory SIZE    (default 2G; 3G with checkers)
   --disk SIZE      of the ext4 file system in $ACTIONDFS_EXT4, sparse (default 4G)
   --append WORDS   for the kernel's command line
+  --icount         for --qemu and --qemu-debug: one CPU, whose clock counts instructions: a nanosecond each. What is
+                   measured in the guest no longer depends on what else the host does
 Environment:
   ACTIONDFS_KERNEL_IMAGE  for --qemu: a directory where another of Debian's images is unpacked, with lib/modules/RELEASE;
                           ACTIONDFS_MODULE is the actiondfs.ko for it, built elsewhere
@@ -36,7 +38,7 @@ USAGE
 }
 
 vehicle=uml
-output='' timeout='' shell='' load=1 module=1 kmemleak=1 cpus=2 memory='' disk=4G append=''
+output='' timeout='' shell='' load=1 module=1 kmemleak=1 cpus=2 memory='' disk=4G append='' icount=''
 variables=()
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -55,6 +57,7 @@ while [ $# -gt 0 ]; do
     --no-load) load='' ;;
     --no-module) module='' ;;
     --no-kmemleak) kmemleak='' ;;
+    --icount) icount=1 ;;
     -h | --help)
       usage
       exit 0
@@ -84,6 +87,10 @@ case $vehicle in
     if [ ! -x $virtiofsd ]; then skip "there is no virtiofsd here (tests/lib/deps.sh kernel installs it)"; fi
     ;;
 esac
+if [ -n "$icount" ]; then
+  [[ "$vehicle" == qemu* ]] || fail "--icount is for --qemu and --qemu-debug"
+  cpus=1
+fi
 case $vehicle in
   *-debug) memory="${memory:-3G}" ;;
   *) memory="${memory:-2G}" ;;
@@ -225,7 +232,11 @@ share() {
 }
 
 prepare_qemu() {
-  local devices=() image modules=''
+  local devices=() image modules='' accelerator="tcg,thread=multi,tb-size=1024"
+  if [ -n "$icount" ]; then
+    accelerator="tcg,thread=single,tb-size=1024"
+    devices+=(-icount shift=0)
+  fi
   make_initrd "$scratch/initrd.img"
   if [ -d "$kernel/lib/modules" ]; then
     modules="$kernel/lib/modules/$(image_release)"
@@ -244,7 +255,7 @@ prepare_qemu() {
   fi
   # These two instructions are slow where they are emulated, and the kernel copies with them if they are there.
   machine=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
-    -M q35 -accel "tcg,thread=multi,tb-size=1024" -cpu "max,-erms,-fsrm" -smp "$cpus" -m "$memory"
+    -M q35 -accel "$accelerator" -cpu "max,-erms,-fsrm" -smp "$cpus" -m "$memory"
     -object "memory-backend-memfd,id=memory,size=$memory,share=on" -machine memory-backend=memory
     -chardev "file,id=console,path=$console" -serial chardev:console -device virtio-rng-pci
     -device virtio-serial-pci "${devices[@]}"
