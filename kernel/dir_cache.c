@@ -19,9 +19,6 @@
 
 #define ADFS_DIR_CACHE_BITS 16
 
-/* Entries between two chances for others to run. */
-#define ADFS_PARSE_STEP 4096
-
 static unsigned long adfs_dir_cache_max;
 module_param_named(dir_cache_max, adfs_dir_cache_max, ulong, 0644);
 MODULE_PARM_DESC(dir_cache_max, "bytes of parsed Directories to keep (default: 1/64 of memory)");
@@ -161,25 +158,19 @@ static struct adfs_dir *adfs_dir_cache_add(struct adfs_sb *sbi, struct adfs_dir 
 }
 
 struct adfs_dir_build {
-	struct adfs_dir *dir; /* NULL: the first time, to count */
+	struct adfs_dir *dir;
 	u32 next[ACTIONDFS_ENTRY_KINDS];
-	u32 seen;
 };
 
-static int adfs_dir_note(void *context, const struct actiondfs_entry *entry, u32 offset)
+static void adfs_dir_note(void *context, enum actiondfs_entry_kind kind,
+			  struct actiondfs_slice name, u32 offset)
 {
 	struct adfs_dir_build *build = context;
-	struct adfs_slot *slot;
+	struct adfs_slot *slot = &build->dir->slots[build->next[kind]++];
 
-	if (!(++build->seen % ADFS_PARSE_STEP))
-		cond_resched();
-	if (!build->dir)
-		return 0;
-	slot = &build->dir->slots[build->next[entry->kind]++];
 	slot->entry = offset;
-	slot->name = entry->name.data - build->dir->blob;
-	slot->name_len = entry->name.size;
-	return 0;
+	slot->name = name.data - build->dir->blob;
+	slot->name_len = name.size;
 }
 
 static int adfs_dir_refuse(struct adfs_sb *sbi, const struct adfs_digest *digest,
@@ -199,12 +190,12 @@ static struct adfs_dir *adfs_dir_parse(struct adfs_sb *sbi, const struct adfs_di
 				       u8 *blob)
 {
 	struct actiondfs_directory_result result;
-	struct adfs_dir_build build = {};
+	struct adfs_dir_build build;
 	struct adfs_dir *dir;
 	size_t count;
 
 	/* Once to check and to count, once to note where the entries are. */
-	if (actiondfs_directory_parse(blob, digest->size, adfs_dir_note, &build, &result)) {
+	if (actiondfs_directory_parse(blob, digest->size, NULL, NULL, &result)) {
 		kvfree(blob);
 		return ERR_PTR(adfs_dir_refuse(sbi, digest, &result));
 	}
@@ -223,10 +214,11 @@ static struct adfs_dir *adfs_dir_parse(struct adfs_sb *sbi, const struct adfs_di
 	memcpy(dir->counts, result.counts, sizeof(dir->counts));
 
 	build.dir = dir;
+	build.next[ACTIONDFS_ENTRY_FILE] = 0;
 	build.next[ACTIONDFS_ENTRY_DIRECTORY] = dir->counts[ACTIONDFS_ENTRY_FILE];
 	build.next[ACTIONDFS_ENTRY_SYMLINK] =
 		dir->counts[ACTIONDFS_ENTRY_FILE] + dir->counts[ACTIONDFS_ENTRY_DIRECTORY];
-	actiondfs_directory_parse(blob, digest->size, adfs_dir_note, &build, &result);
+	actiondfs_directory_names(blob, digest->size, adfs_dir_note, &build);
 	return dir;
 }
 

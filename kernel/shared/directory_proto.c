@@ -311,15 +311,12 @@ static enum actiondfs_fault check_target(struct actiondfs_slice target)
 	return ACTIONDFS_FAULT_NONE;
 }
 
-/* The value of a lowercase hex digit, or -1. */
-static int hex_value(uint8_t digit)
-{
-	if (digit >= '0' && digit <= '9')
-		return digit - '0';
-	if (digit >= 'a' && digit <= 'f')
-		return digit - 'a' + 10;
-	return -1;
-}
+/* One more than the value of a lowercase hex digit; 0: it is none. */
+static const uint8_t hex_values[256] = {
+	['0'] = 1,  ['1'] = 2,	['2'] = 3,  ['3'] = 4,	['4'] = 5,  ['5'] = 6,
+	['6'] = 7,  ['7'] = 8,	['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12,
+	['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
 
 static enum actiondfs_fault check_digest(const struct raw_digest *raw,
 					 struct actiondfs_entry *entry)
@@ -331,12 +328,12 @@ static enum actiondfs_fault check_digest(const struct raw_digest *raw,
 	if (raw->hash.size != 2 * sizeof(entry->hash))
 		return ACTIONDFS_FAULT_HASH_MALFORMED;
 	for (i = 0; i < sizeof(entry->hash); i++) {
-		int high = hex_value(raw->hash.data[2 * i]);
-		int low = hex_value(raw->hash.data[2 * i + 1]);
+		unsigned int high = hex_values[raw->hash.data[2 * i]];
+		unsigned int low = hex_values[raw->hash.data[2 * i + 1]];
 
-		if (high < 0 || low < 0)
+		if (!high || !low)
 			return ACTIONDFS_FAULT_HASH_MALFORMED;
-		entry->hash[i] = (uint8_t)(high << 4 | low);
+		entry->hash[i] = (uint8_t)((high - 1) << 4 | (low - 1));
 	}
 	entry->size = (int64_t)raw->size;
 	if (entry->size < 0)
@@ -625,6 +622,22 @@ enum actiondfs_fault actiondfs_directory_entry(const uint8_t *blob, size_t size,
 	if (!element_at(&r, offset, &f, &kind))
 		return ACTIONDFS_FAULT_TRUNCATED;
 	return read_entry(&r, &f, kind, entry, &name);
+}
+
+void actiondfs_directory_names(const uint8_t *blob, size_t size, actiondfs_name_fn visit,
+			       void *context)
+{
+	struct reader r = {blob, 0, size, 0};
+
+	while (r.pos < r.end) {
+		enum actiondfs_entry_kind kind;
+		struct field f;
+
+		if (actiondfs_wire_next(&r, &f))
+			return;
+		if (list_of_field(&f, &kind) && f.type == WIRE_BYTES)
+			visit(context, kind, name_of_node(&r, &f), (uint32_t)f.offset);
+	}
 }
 
 struct actiondfs_slice actiondfs_directory_name(const uint8_t *blob, size_t size, uint32_t offset)

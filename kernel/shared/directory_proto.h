@@ -142,7 +142,18 @@ enum actiondfs_fault actiondfs_directory_parse(const uint8_t *blob, size_t size,
 enum actiondfs_fault actiondfs_directory_entry(const uint8_t *blob, size_t size, uint32_t offset,
 					       struct actiondfs_entry *entry);
 
-/* Its name alone, cheaper; an empty slice where actiondfs_directory_entry() would fail. */
+typedef void (*actiondfs_name_fn)(void *context, enum actiondfs_entry_kind kind,
+				  struct actiondfs_slice name, uint32_t offset);
+
+/*
+ * All entries of a blob that was accepted, in the order of the bytes, but of each only what it is
+ * called and where it is: some times cheaper than to parse it again. With other blobs it is safe,
+ * and what is visited means nothing.
+ */
+void actiondfs_directory_names(const uint8_t *blob, size_t size, actiondfs_name_fn visit,
+			       void *context);
+
+/* The name of one alone, cheaper; an empty slice where actiondfs_directory_entry() would fail. */
 struct actiondfs_slice actiondfs_directory_name(const uint8_t *blob, size_t size, uint32_t offset);
 
 #ifdef __cplusplus

@@ -4,8 +4,10 @@
 /* 64 MiB of fields take a while; in the kernel others want to run, too. */
 #ifdef __KERNEL__
 #include <linux/sched.h>
+#include <linux/string.h>
 #define RELAX() cond_resched()
 #else
+#include <string.h>
 #define RELAX() ((void)0)
 #endif
 
@@ -150,9 +152,24 @@ static size_t utf8_sequence(const uint8_t *s, size_t left)
 	return 0;
 }
 
+/* The length of a beginning that is ASCII, in whole words: all of a hash, and most of a name. */
+static size_t ascii_words(struct actiondfs_slice s)
+{
+	uint64_t word;
+	size_t i;
+
+	for (i = 0; s.size - i >= sizeof(word); i += sizeof(word)) {
+		/* NOLINTNEXTLINE(*UnsafeBufferHandling): a word's bytes into a word */
+		memcpy(&word, s.data + i, sizeof(word));
+		if (word & 0x8080808080808080ULL)
+			break;
+	}
+	return i;
+}
+
 static bool is_utf8(struct actiondfs_slice s)
 {
-	size_t i = 0;
+	size_t i = ascii_words(s);
 
 	while (i < s.size) {
 		size_t length = utf8_sequence(s.data + i, s.size - i);

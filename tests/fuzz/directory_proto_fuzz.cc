@@ -134,6 +134,34 @@ void CheckOffsets(Input input, const Parsed& parsed) {
   }
 }
 
+struct Name {
+  actiondfs_entry_kind kind;
+  std::string_view name;
+  uint32_t offset;
+};
+
+std::vector<Name> Names(Input input) {
+  std::vector<Name> names;
+  actiondfs_directory_names(
+      input.data, input.size,
+      [](void* context, actiondfs_entry_kind kind, actiondfs_slice name, uint32_t offset) {
+        static_cast<std::vector<Name>*>(context)->push_back({kind, View(name), offset});
+      },
+      &names);
+  return names;
+}
+
+// The same entries, but for what names alone leave out.
+void CheckNames(Input input, const Parsed& parsed) {
+  const std::vector<Name> names = Names(input);
+  MUST(names.size() == parsed.entries.size());
+  for (size_t i = 0; i < names.size(); ++i) {
+    MUST(names[i].kind == parsed.entries[i].kind);
+    MUST(names[i].name == View(parsed.entries[i].name));
+    MUST(names[i].offset == parsed.offsets[i]);
+  }
+}
+
 void CheckAccepted(Input input, const Parsed& parsed, const reapi::Directory& message) {
   MUST(IsValid(message));
   CheckList(parsed, ACTIONDFS_ENTRY_FILE, message.files());
@@ -141,6 +169,7 @@ void CheckAccepted(Input input, const Parsed& parsed, const reapi::Directory& me
   CheckList(parsed, ACTIONDFS_ENTRY_SYMLINK, message.symlinks());
   CheckProperties(parsed.result.properties, message.node_properties());
   CheckOffsets(input, parsed);
+  CheckNames(input, parsed);
 }
 
 // The refusals of what libprotobuf takes, as the parser's header has them.
@@ -168,6 +197,7 @@ void CheckForeignOffsets(Input input) {
     const actiondfs_slice name = actiondfs_directory_name(input.data, input.size, offset);
     if (fault == ACTIONDFS_FAULT_NONE) MUST(View(name) == View(entry.name));
   }
+  for (const Name& seen : Names(input)) MUST(seen.offset < input.size);
 }
 
 void Compare(Input input) {

@@ -300,6 +300,75 @@ TEST(DirectoryProtoTest, OffsetsLeadBackToTheEntries) {
   }
 }
 
+struct Name {
+  actiondfs_entry_kind kind;
+  std::string name;
+  uint32_t offset;
+};
+
+void RecordName(void* context, actiondfs_entry_kind kind, actiondfs_slice name, uint32_t offset) {
+  static_cast<std::vector<Name>*>(context)->push_back({kind, ToString(name), offset});
+}
+
+TEST(DirectoryProtoTest, NamesAreThoseOfTheEntries) {
+  // The last of two names counts, and lists may be interleaved.
+  const std::string twice = WireWriter().Bytes(kName, "no").str() + Node("b", '3', 33).str();
+  const std::string blob = WireWriter()
+                               .Bytes(kFiles, Node("a", '1', 11))
+                               .Varint(100, 1)
+                               .Bytes(kSymlinks, SymlinkNode("l", "t"))
+                               .Bytes(kFiles, twice)
+                               .Bytes(kDirectories, Node("d", '2', 22))
+                               .str();
+  const Parsed parsed = Parse(blob);
+  std::vector<Name> names;
+  actiondfs_directory_names(Bytes(blob), blob.size(), RecordName, &names);
+  ASSERT_EQ(names.size(), 4U);
+  ASSERT_EQ(parsed.entries.size(), 4U);
+  for (size_t i = 0; i < names.size(); ++i) {
+    EXPECT_EQ(names[i].kind, parsed.entries[i].entry.kind);
+    EXPECT_EQ(names[i].name, ToString(parsed.entries[i].entry.name));
+    EXPECT_EQ(names[i].offset, parsed.entries[i].offset);
+  }
+}
+
+TEST(DirectoryProtoTest, NamesOfWhatWasNotAcceptedAreSafe) {
+  const std::string blob = WireWriter().Bytes(kFiles, Node("a")).Bytes(kFiles, "\x0a\x7f").str();
+  for (size_t size = 0; size <= blob.size(); ++size) {
+    // A copy, so that a sanitizer sees what is read behind its end.
+    const std::vector<uint8_t> part(blob.begin(), blob.begin() + static_cast<ptrdiff_t>(size));
+    std::vector<Name> names;
+    actiondfs_directory_names(part.data(), part.size(), RecordName, &names);
+    EXPECT_LE(names.size(), 2U);
+  }
+}
+
+TEST(DirectoryProtoTest, NotUtf8IsSeenAtEachPlaceOfALongName) {
+  for (size_t size = 1; size < 40; ++size) {
+    for (size_t at = 0; at < size; ++at) {
+      std::string name(size, 'n');
+      name[at] = '\xff';
+      const std::string blob = WireWriter().Bytes(kFiles, Node(name)).str();
+      actiondfs_directory_result result;
+      EXPECT_EQ(actiondfs_directory_parse(Bytes(blob), blob.size(), nullptr, nullptr, &result),
+                ACTIONDFS_FAULT_NOT_UTF8)
+          << at << " of " << size;
+    }
+  }
+}
+
+TEST(DirectoryProtoTest, EachDigitOfAHashIsRead) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  for (size_t value = 0; value < 256; ++value) {
+    const std::string pair = {kDigits[value / 16], kDigits[value % 16]};
+    std::string hash;
+    for (int i = 0; i < 32; ++i) hash += pair;
+    const std::string digest = WireWriter().Bytes(1, hash).Varint(2, 1).str();
+    const std::string node = WireWriter().Bytes(1, "n").Bytes(2, digest).str();
+    EXPECT_EQ(OnlyEntry(WireWriter().Bytes(kFiles, node).str()).hash[31], value);
+  }
+}
+
 TEST(DirectoryProtoTest, ForeignOffsetsAreSafe) {
   const std::string blob = WireWriter().Bytes(kFiles, Node("a")).Varint(100, 1).str();
   for (uint32_t offset = 1; offset < blob.size() + 10; ++offset) {
