@@ -329,6 +329,11 @@ int adfs_cas_check(struct adfs_sb *sbi, const struct adfs_digest *digest, const 
  */
 u8 *adfs_cas_read(struct adfs_sb *sbi, struct adfs_digest *digest, bool size_known);
 
+/* hash.c */
+int adfs_hash_init(void);
+void adfs_hash_exit(void);
+void adfs_sha256(const u8 *data, size_t size, u8 hash[ACTIONDFS_HASH_SIZE]);
+
 /* dir_cache.c */
 int adfs_dir_cache_init(void);
 void adfs_dir_cache_exit(void);

@@ -4,7 +4,6 @@
  * with a blob goes to the log with its digest; whoever asked for it gets EIO, never ENOENT: a
  * compiler would go on to the next include path.
  */
-#include <crypto/sha2.h>
 #include <linux/file.h>
 #include <linux/hex.h>
 #include <linux/ktime.h>
@@ -17,9 +16,6 @@
 
 /* A stale handle of a network filesystem is as good as new after another lookup, or never. */
 #define ADFS_STALE_RETRIES 3
-
-/* Of what is hashed between two chances for others to run. */
-#define ADFS_HASH_STEP (256 << 10)
 
 static DEFINE_MUTEX(adfs_cas_lock);
 static LIST_HEAD(adfs_cas_list);
@@ -195,18 +191,10 @@ int adfs_cas_check(struct adfs_sb *sbi, const struct adfs_digest *digest, const 
 
 static int adfs_check_hash(struct adfs_sb *sbi, const struct adfs_digest *digest, const u8 *data)
 {
-	u8 found[SHA256_DIGEST_SIZE];
-	ADFS_SHA256_STATE state;
+	u8 found[ACTIONDFS_HASH_SIZE];
 	char hash[ADFS_HEX_SIZE];
-	u64 done, step;
 
-	sha256_init(&state);
-	for (done = 0; done < digest->size; done += step) {
-		step = min_t(u64, digest->size - done, ADFS_HASH_STEP);
-		sha256_update(&state, data + done, step);
-		cond_resched();
-	}
-	sha256_final(&state, found);
+	adfs_sha256(data, digest->size, found);
 	if (!memcmp(found, digest->hash, sizeof(found)))
 		return 0;
 	adfs_digest_text(digest, hash);

@@ -253,9 +253,12 @@ static int __init adfs_init(void)
 	if (!adfs_inode_cachep)
 		return -ENOMEM;
 	get_random_bytes(&adfs_secret_key, sizeof(adfs_secret_key));
-	err = adfs_dir_cache_init();
+	err = adfs_hash_init();
 	if (err)
 		goto out_inodes;
+	err = adfs_dir_cache_init();
+	if (err)
+		goto out_hash;
 	err = adfs_blob_cache_init();
 	if (err)
 		goto out_dirs;
@@ -273,6 +276,8 @@ out_blobs:
 	adfs_blob_cache_exit();
 out_dirs:
 	adfs_dir_cache_exit();
+out_hash:
+	adfs_hash_exit();
 out_inodes:
 	kmem_cache_destroy(adfs_inode_cachep);
 	return err;
@@ -284,6 +289,7 @@ static void __exit adfs_exit(void)
 	adfs_stats_exit();
 	adfs_blob_cache_exit();
 	adfs_dir_cache_exit();
+	adfs_hash_exit();
 	/* Inodes are freed by RCU. */
 	rcu_barrier();
 	kmem_cache_destroy(adfs_inode_cachep);
