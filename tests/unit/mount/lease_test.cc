@@ -33,5 +33,30 @@ TEST(LeaseTest, RefusesWhatIsNoLease) {
   }
 }
 
+// What does not fit would be cut to the number of another process.
+TEST(LeaseTest, RefusesNumbersThatAreNoneForTheMember) {
+  Lease lease;
+  lease.init = {42, 1};
+  lease.steps = {{"prestart.plan", 17}};
+  const std::string good = ToJson(lease);
+  ASSERT_TRUE(ParseLease(good).has_value());
+  for (const auto& [text, key] : std::vector<std::pair<std::string, std::string>>{
+           {"\"init_pid\": 4294967338", "init_pid"},
+           {"\"init_pid\": 42.5", "init_pid"},
+           {"\"init_pid\": true", "init_pid"},
+           {"\"init_start_time\": -1", "init_start_time"},
+           {"\"started_unix_ms\": 9223372036854775808", "started_unix_ms"},
+           {"\"steps\": [[\"a\", 1, 2]]", "steps"},
+           {"\"keep_stage\": 1", "keep_stage"}}) {
+    // The last one of two members of one name counts.
+    std::string bad = good;
+    bad.replace(bad.rfind('}'), 1, ", " + text + "}");
+    const auto parsed = ParseLease(bad);
+    ASSERT_FALSE(parsed.has_value()) << text;
+    EXPECT_EQ(parsed.error().code(), EINVAL);
+    EXPECT_THAT(parsed.error().what(), testing::HasSubstr(key));
+  }
+}
+
 }  // namespace
 }  // namespace actiondfs::mount
