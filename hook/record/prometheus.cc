@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <utility>
@@ -20,6 +21,8 @@ namespace {
 
 constexpr size_t kMaxText = size_t{1} << 20;
 constexpr uint64_t kMicro = 1'000'000;
+// Where a sum stays: the largest number that can be read again.
+constexpr uint64_t kMost = std::numeric_limits<int64_t>::max();
 constexpr std::string_view kSecondsSum = "actiondfs_prestart_seconds_sum";
 
 // Series with its labels -> value; seconds are kept in microseconds, so that sums stay exact.
@@ -36,7 +39,8 @@ std::optional<uint64_t> ParseSeconds(std::string_view text) {
   if (!whole || !fraction) {
     return std::nullopt;
   }
-  return static_cast<uint64_t>(*whole) * kMicro + (static_cast<uint64_t>(*fraction) - kMicro);
+  const uint64_t seconds = std::min(static_cast<uint64_t>(*whole), kMost / kMicro - 1);
+  return seconds * kMicro + (static_cast<uint64_t>(*fraction) - kMicro);
 }
 
 std::optional<uint64_t> ParseValue(std::string_view series, std::string_view text) {
@@ -79,24 +83,29 @@ std::string Label(std::string_view value) {
   return IsMetricName(value) ? std::string(value) : "unknown";
 }
 
+void AddTo(uint64_t& sum, uint64_t value) {
+  sum += std::min(value, kMost - sum);
+}
+
 Status Add(Series& series, const RunRecord& record) {
-  ++series[fmt::format(R"(actiondfs_containers_total{{mode="{}",backend="{}"}})",
-                       Label(record.mode()), Label(record.backend()))];
+  AddTo(series[fmt::format(R"(actiondfs_containers_total{{mode="{}",backend="{}"}})",
+                           Label(record.mode()), Label(record.backend()))],
+        1);
   for (const StepTiming& step : record.steps()) {
     if (step.name().starts_with("prestart.")) {
-      series[std::string(kSecondsSum)] += step.microseconds();
+      AddTo(series[std::string(kSecondsSum)], step.microseconds());
     }
   }
-  ++series["actiondfs_prestart_seconds_count"];
-  series["actiondfs_staged_files_total"] += record.staged().files();
-  series["actiondfs_staged_bytes_total"] += record.staged().bytes();
-  series["actiondfs_stage_errors_total"] += record.stage_error().empty() ? 0 : 1;
+  AddTo(series["actiondfs_prestart_seconds_count"], 1);
+  AddTo(series["actiondfs_staged_files_total"], record.staged().files());
+  AddTo(series["actiondfs_staged_bytes_total"], record.staged().bytes());
+  AddTo(series["actiondfs_stage_errors_total"], record.stage_error().empty() ? 0 : 1);
   for (const auto& [name, value] : record.counters()) {
     if (!IsMetricName(name)) {
       return MakeError(EINVAL,
                        "counter " + Quoted(name) + ": expected lowercase letters, digits and '_'");
     }
-    series["actiondfs_" + name + "_total"] += value;
+    AddTo(series["actiondfs_" + name + "_total"], value);
   }
   return {};
 }

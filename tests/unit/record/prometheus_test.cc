@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <cstdint>
+#include <limits>
 #include <string>
 
 #include "tests/unit/record/test_dir.h"
@@ -55,6 +57,19 @@ TEST(PrometheusTest, RecordsAddUp) {
   EXPECT_THAT(text, HasSubstr("actiondfs_prestart_seconds_sum 3.000315\n"));
   EXPECT_THAT(text, HasSubstr("actiondfs_stage_errors_total 1\n"));
   EXPECT_THAT(text, HasSubstr("actiondfs_lookups_total 120\n"));
+}
+
+// One that went on to count from zero, or that could not be read again, would be worse.
+TEST(PrometheusTest, ASumStaysAtTheLargestNumberThatCanBeRead) {
+  RunRecord record = SomeRecord();
+  (*record.mutable_counters())["lookups"] = std::numeric_limits<uint64_t>::max();
+  record.mutable_steps(0)->set_microseconds(std::numeric_limits<uint64_t>::max());
+  std::string text = AddToText("", record).value();
+  EXPECT_THAT(text, HasSubstr("actiondfs_lookups_total 9223372036854775807\n"));
+  EXPECT_THAT(text, HasSubstr("actiondfs_prestart_seconds_sum 9223372036854.775807\n"));
+  text = AddToText(text, record).value();
+  EXPECT_THAT(text, HasSubstr("actiondfs_lookups_total 9223372036854775807\n"));
+  EXPECT_TRUE(AddToText(text, record).has_value());
 }
 
 TEST(PrometheusTest, EachFamilyIsDeclaredOnce) {
