@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hook/mount/fuse_client.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 
@@ -14,11 +15,27 @@ namespace {
 // Far over what the server needs, and under the time that runtimes give a hook.
 constexpr std::chrono::seconds kTimeout(10);
 constexpr size_t kMaxReply = size_t{1} << 20;
+constexpr int kLargestErrno = 4095;
 
 struct Answer {
   Reply reply;
   std::vector<UniqueFd> fds;
 };
+
+std::unexpected<Error> Improper() {
+  return MakeError(EPROTO, "the FUSE server gave no proper answer");
+}
+
+bool IsErrnoOrNone(int code) {
+  return code >= 0 && code <= kLargestErrno;
+}
+
+// It is printed as it is, and becomes the name of a metric.
+bool IsCounterName(std::string_view name) {
+  return !name.empty() && std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  });
+}
 
 Result<UniqueFd> Connect(const std::string& path) {
   auto socket = ConnectUnix(path);
@@ -32,17 +49,23 @@ Result<UniqueFd> Connect(const std::string& path) {
   return socket;
 }
 
-Result<Answer> Ask(const std::string& path, const Request& request, const std::vector<int>& fds) {
+// An answer of that kind; the server's error is the error.
+Result<Answer> Ask(const std::string& path, const Request& request, Reply::KindCase kind,
+                   const std::vector<int>& fds = {}) {
   ASSIGN_OR_RETURN(const UniqueFd socket, Connect(path));
   RETURN_IF_ERROR(SendMessage(socket.get(), request.SerializeAsString(), fds));
   ASSIGN_OR_RETURN(Message message, ReceiveMessage(socket.get(), kMaxReply, kTimeout));
   Answer answer;
-  if (message.data.empty() || !answer.reply.ParseFromString(message.data)) {
-    return MakeError(EPROTO, "the FUSE server gave no proper answer");
+  if (message.data.empty() || !answer.reply.ParseFromString(message.data) ||
+      !IsErrnoOrNone(answer.reply.error())) {
+    return Improper();
   }
   if (answer.reply.error() != 0) {
     return MakeError(answer.reply.error(),
                      "FUSE server: " + Printable(answer.reply.message(), 1000));
+  }
+  if (answer.reply.kind_case() != kind) {
+    return Improper();
   }
   answer.fds = std::move(message.fds);
   return answer;
@@ -77,7 +100,7 @@ Result<DetachedMount> FuseClient::Mount(const TreeRequest& tree, const cas::Blob
   if (stage_fd >= 0) {
     fds.push_back(stage_fd);
   }
-  ASSIGN_OR_RETURN(Answer answer, Ask(socket_path_, request, fds));
+  ASSIGN_OR_RETURN(Answer answer, Ask(socket_path_, request, Reply::kMount, fds));
   if (answer.fds.size() != 1) {
     return MakeError(EPROTO, "the FUSE server answered without a mount");
   }
@@ -87,21 +110,30 @@ Result<DetachedMount> FuseClient::Mount(const TreeRequest& tree, const cas::Blob
 Result<Statistics> FuseClient::Stats(const std::string& id) const {
   Request request;
   request.mutable_stats()->set_id(id);
-  ASSIGN_OR_RETURN(const Answer answer, Ask(socket_path_, request, {}));
+  ASSIGN_OR_RETURN(const Answer answer, Ask(socket_path_, request, Reply::kStats));
   Statistics stats;
   for (const Counter& counter : answer.reply.stats().counters()) {
+    if (!IsCounterName(counter.name())) {
+      return Improper();
+    }
     stats.counters.emplace_back(counter.name(), counter.value());
   }
   stats.stage_error = answer.reply.stats().stage_error();
+  if (!IsErrnoOrNone(stats.stage_error)) {
+    return Improper();
+  }
   return stats;
 }
 
 Result<std::vector<TreeMount>> FuseClient::List() const {
   Request request;
   request.mutable_list();
-  ASSIGN_OR_RETURN(const Answer answer, Ask(socket_path_, request, {}));
+  ASSIGN_OR_RETURN(const Answer answer, Ask(socket_path_, request, Reply::kList));
   std::vector<TreeMount> mounts;
   for (const MountInfo& info : answer.reply.list().mounts()) {
+    if (Printable(info.id()) != info.id() || Printable(info.root()) != info.root()) {
+      return Improper();
+    }
     mounts.push_back({.id = info.id(),
                       .point = "",
                       .root = info.root(),

@@ -28,6 +28,7 @@ class FuseClientTest : public testing::Test {
 
   // Answers one request with `reply`.
   std::jthread Serve(std::function<std::string(const Request&)> answer) {
+    listener_.Reset();
     listener_ = ListenUnix(path_, 1).value();
     return std::jthread([this, answer = std::move(answer)] {
       const UniqueFd peer(::accept(listener_.get(), nullptr, nullptr));
@@ -81,6 +82,48 @@ TEST_F(FuseClientTest, ServersErrorKeepsItsErrnoAndIsShownPrintable) {
 
 TEST_F(FuseClientTest, NonsenseIsAProtocolError) {
   const std::jthread server = Serve([](const Request&) { return std::string("\xff\xff\xff"); });
+  EXPECT_EQ(FuseClient(path_).List().error().code(), EPROTO);
+}
+
+TEST_F(FuseClientTest, AnErrnoThatIsNoneIsAProtocolError) {
+  for (const int code : {-EIO, 4096}) {
+    const std::jthread server = Serve([code](const Request&) {
+      Reply reply;
+      reply.set_error(code);
+      return reply.SerializeAsString();
+    });
+    EXPECT_EQ(FuseClient(path_).List().error().code(), EPROTO) << code;
+  }
+}
+
+TEST_F(FuseClientTest, AnAnswerToAnotherQuestionIsAProtocolError) {
+  const std::jthread server = Serve([](const Request&) {
+    Reply reply;
+    reply.mutable_list();
+    return reply.SerializeAsString();
+  });
+  EXPECT_EQ(FuseClient(path_).Stats("c1").error().code(), EPROTO);
+}
+
+// Counters are printed, and written into files of metrics, as they are.
+TEST_F(FuseClientTest, AStatisticThatIsNoneIsAProtocolError) {
+  for (const bool name_is_wrong : {true, false}) {
+    const std::jthread server = Serve([name_is_wrong](const Request&) {
+      Reply reply;
+      reply.mutable_stats()->add_counters()->set_name(name_is_wrong ? "a\x1b[2J" : "mounts");
+      reply.mutable_stats()->set_stage_error(name_is_wrong ? 0 : -ENOSPC);
+      return reply.SerializeAsString();
+    });
+    EXPECT_EQ(FuseClient(path_).Stats("c1").error().code(), EPROTO);
+  }
+}
+
+TEST_F(FuseClientTest, AMountThatCannotBeShownIsAProtocolError) {
+  const std::jthread server = Serve([](const Request&) {
+    Reply reply;
+    reply.mutable_list()->add_mounts()->set_id("c1\n");
+    return reply.SerializeAsString();
+  });
   EXPECT_EQ(FuseClient(path_).List().error().code(), EPROTO);
 }
 
