@@ -61,7 +61,9 @@ std::optional<std::string> PointOf(std::string_view line, std::string_view type)
     return std::nullopt;
   }
   line.remove_suffix(end.size());
-  return Unescape(line.substr(on + kOn.size()));
+  // They share a blank where there is no point between them.
+  return on + kOn.size() > line.size() ? std::nullopt
+                                       : std::optional(Unescape(line.substr(on + kOn.size())));
 }
 
 }  // namespace

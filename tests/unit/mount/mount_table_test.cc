@@ -75,6 +75,12 @@ TEST(MountTableTest, StatisticsOfAnotherVersionAreNotGuessedAt) {
   EXPECT_EQ(FindMountStats(text, "actiondfs", "/mnt"), std::nullopt);
 }
 
+TEST(MountTableTest, ALineWithoutAPointIsSkipped) {
+  const std::string text =
+      "device actiondfs mounted on with fstype actiondfs statvers=1\n\tmounts 1\n";
+  EXPECT_EQ(FindMountStats(text, "actiondfs", ""), std::nullopt);
+}
+
 TEST(MountTableTest, CountersThatAreNoNumbersAreSkipped) {
   const std::string text =
       "device actiondfs mounted on /mnt with fstype actiondfs statvers=1\n\tmounts\n\tlookups -1\n"
