@@ -28,6 +28,11 @@ bool IsHex(std::string_view text, size_t size) {
   return text.size() == size && text.find_first_not_of("0123456789abcdef") == text.npos;
 }
 
+// A blob is a file; a directory or symlink may have any name.
+bool MayBeBlob(const DirEntry& entry) {
+  return entry.type == DT_REG || entry.type == DT_UNKNOWN;
+}
+
 // What a name in the CAS directory itself says.
 std::optional<Layout> LayoutOfTopName(std::string_view name) {
   if (IsHex(name, kHexSize)) {
@@ -85,7 +90,9 @@ class Detector {
       if (!entry) {
         break;
       }
-      RETURN_IF_ERROR(Witness(LayoutOfShardName(shard, entry->name), shard + "/" + entry->name));
+      if (MayBeBlob(*entry)) {
+        RETURN_IF_ERROR(Witness(LayoutOfShardName(shard, entry->name), shard + "/" + entry->name));
+      }
     }
     return {};
   }
@@ -150,7 +157,7 @@ Result<std::optional<Layout>> DetectLayout(int cas_dir_fd) {
     }
     if (IsHex(entry->name, kShardSize)) {
       RETURN_IF_ERROR(detector.LookIntoShard(cas_dir_fd, entry->name));
-    } else {
+    } else if (MayBeBlob(*entry)) {
       RETURN_IF_ERROR(detector.Witness(LayoutOfTopName(entry->name), entry->name));
     }
   }

@@ -95,6 +95,13 @@ TEST_F(DetectLayoutTest, SymlinkedShardIsNotFollowed) {
   EXPECT_EQ(DetectLayout(dir_.get()).value(), std::nullopt);
 }
 
+TEST_F(DetectLayoutTest, OnlyAFileIsABlob) {
+  Touch(kHex + "/x");
+  std::filesystem::create_symlink("x", path_ + "/" + kHex + "-3");
+  Touch("ba/" + kHex + "/x");
+  EXPECT_EQ(DetectLayout(dir_.get()).value(), std::nullopt);
+}
+
 TEST_F(DetectLayoutTest, TwoLayoutsAreAnErrorThatNamesBoth) {
   Touch("ba/" + kHex);
   Touch(kHex + "-3");
