@@ -48,6 +48,7 @@ void Read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, fuse_file_in
     ReplyErrno(req, file.error());
     return;
   }
+  size = std::min(size, wire::kMaxData);
   fs.stats.Add(node.staged ? Stat::stage_read_calls : Stat::backing_reads);
   fs.stats.Add(node.staged ? Stat::stage_read_bytes : Stat::backing_read_bytes, size);
   // NOLINTBEGIN(clang-analyzer-optin.core.EnumCastOutOfRange): libfuse's C enums are sets of flags

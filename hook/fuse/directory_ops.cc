@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -124,10 +125,23 @@ class Reader {
 
   void Reply() {
     fs_.stats.Add(Stat::readdir_entries, entries_);
-    (void)fuse_reply_buf(req_, buffer_.data(), used_);
+    if (fuse_reply_buf(req_, buffer_.data(), used_) != 0 && plus_) {
+      DropNodes();
+    }
   }
 
  private:
+  // Nobody got the entries: nobody will forget them.
+  void DropNodes() {
+    for (size_t at = 0; at < used_;) {
+      const auto* entry = reinterpret_cast<const fuse_direntplus*>(buffer_.data() + at);
+      if (entry->entry_out.nodeid != 0) {
+        fs_.nodes.Drop(fs_.nodes.FromId(entry->entry_out.nodeid), 1);
+      }
+      at += FUSE_DIRENTPLUS_SIZE(entry);
+    }
+  }
+
   // One buffer a thread, so that nothing is allocated for a request.
   static std::vector<char>& Buffer(size_t size) {
     thread_local std::vector<char> buffer;
@@ -289,7 +303,7 @@ void Read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, fuse_file_in
     inputs = *loaded;
   }
   int error = 0;
-  Reader reader(req, fs, node, size, plus);
+  Reader reader(req, fs, node, std::min(size, wire::kMaxData), plus);
   if (fi->fh == 0) {
     ReadInputs(fs, node, nullptr, inputs, reader, static_cast<size_t>(offset));
     reader.Reply();

@@ -19,6 +19,11 @@ namespace {
 bool IsItself(At at) {
   return at.name[0] == '\0';
 }
+// The kernel sends no other names; the stage's bounds do not depend on that.
+bool IsName(const char* name) {
+  const std::string_view text = name;
+  return text != "." && text != ".." && text.find('/') == std::string_view::npos;
+}
 int NoFollow(At at) {
   return IsItself(at) ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW;
 }
@@ -94,6 +99,9 @@ Errno<UniqueFd> OpenPath(At at) {
     }
     return copy;
   }
+  if (!IsName(at.name)) {
+    return Fail(EINVAL);
+  }
   // NO_SYMLINKS would refuse a symlink even as O_PATH; O_NOFOLLOW opens it, and a name is no path.
   UniqueFd fd(::openat(at.dir, at.name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!fd.valid()) {
@@ -118,6 +126,9 @@ Errno<UniqueFd> Open(At at, int flags) {
 }
 
 Errno<struct stat> Status(At at) {
+  if (!IsName(at.name)) {
+    return Fail(EINVAL);
+  }
   struct stat st = {};
   if (::fstatat(at.dir, at.name, &st, NoFollow(at)) != 0) {
     return FailErrno();
@@ -174,6 +185,9 @@ Errno<struct statvfs> FileSystemStatus(int dir) {
 }
 
 Errno<void> Make(At at, const NewEntry& entry) {
+  if (!IsName(at.name)) {
+    return Fail(EINVAL);
+  }
   if (MakeBare(at, entry) != 0) {
     return FailErrno();
   }
@@ -201,6 +215,9 @@ Errno<UniqueFd> MakeUnnamed(int dir, const NewEntry& entry, bool linkable) {
 }
 
 Errno<void> Link(At from, At to) {
+  if (!IsName(to.name)) {
+    return Fail(EINVAL);
+  }
   if (IsItself(from)) {
     return Check(::linkat(AT_FDCWD, ProcPath(from.dir).text, to.dir, to.name, AT_SYMLINK_FOLLOW));
   }
@@ -208,10 +225,16 @@ Errno<void> Link(At from, At to) {
 }
 
 Errno<void> Unlink(At at, bool directory) {
+  if (!IsName(at.name)) {
+    return Fail(EINVAL);
+  }
   return Check(::unlinkat(at.dir, at.name, directory ? AT_REMOVEDIR : 0));
 }
 
 Errno<void> Rename(At from, At to, unsigned flags) {
+  if (!IsName(from.name) || !IsName(to.name)) {
+    return Fail(EINVAL);
+  }
   return Check(::renameat2(from.dir, from.name, to.dir, to.name, flags));
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The system calls that touch a stage directory, each on one name in one directory that is held by
-// descriptor (O_PATH will do): a name is never a path, symlinks are never followed, no other file
-// system is entered. Descriptors are O_CLOEXEC. Thread-safe. Errors are those of the calls.
+// descriptor (O_PATH will do): a name is never a path (EINVAL), symlinks are never followed, no
+// other file system is entered. Descriptors are O_CLOEXEC. Thread-safe. Errors are those of the
+// calls.
 #ifndef ACTIONDFS_HOOK_FUSE_STAGE_H_
 #define ACTIONDFS_HOOK_FUSE_STAGE_H_
 

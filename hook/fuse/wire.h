@@ -8,6 +8,7 @@
 #include <linux/fuse.h>
 #include <sys/ioctl.h>
 
+#include <cstddef>
 #include <cstdint>
 
 namespace actiondfs::fuse::wire {
@@ -21,6 +22,10 @@ inline constexpr uint64_t kPassthrough = uint64_t{1} << 37;
 inline constexpr uint32_t kOpenKeepCache = 1U << 1;
 inline constexpr uint32_t kOpenNoFlush = 1U << 5;
 inline constexpr uint32_t kOpenPassthrough = 1U << 7;
+
+// The most that one request asks for: the kernel's own limit is max_pages, which libfuse sets to
+// 256.
+inline constexpr size_t kMaxData = size_t{1} << 20;
 
 inline constexpr uint32_t kOpInit = 26;
 inline constexpr uint32_t kOpTmpfile = 51;

@@ -5,6 +5,7 @@
 #include <linux/limits.h>
 #include <sys/xattr.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <string>
@@ -72,7 +73,7 @@ void GetXattr(fuse_req_t req, fuse_ino_t id, const char* name, size_t size) {
     ReplyErrno(req, file.error());
     return;
   }
-  std::string value(size, '\0');
+  std::string value(std::min(size, size_t{XATTR_SIZE_MAX}), '\0');
   const ssize_t got = ::fgetxattr(file->get(), name, value.data(), value.size());
   if (got < 0) {
     ReplyErrno(req, errno);

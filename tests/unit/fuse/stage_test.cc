@@ -45,6 +45,26 @@ TEST_F(StageTest, NothingAboveIsReached) {
   EXPECT_EQ(OpenDirectory(Name("..")).error(), EXDEV);
 }
 
+// FUSE's kernel side sends no such names; who else talks to the server gets nowhere with them.
+TEST_F(StageTest, ANameIsNeverAPath) {
+  ASSERT_TRUE(Make(Name("dir"), Own(S_IFDIR | 0700)));
+  ASSERT_TRUE(Make(Name("file"), Own(S_IFREG | 0600)));
+  const auto inner = OpenDirectory(Name("dir"));
+  ASSERT_TRUE(inner);
+  const auto at = [&](const char* name) { return At{inner->get(), name}; };
+  for (const char* path : {"..", ".", "../file", "/", "a/b"}) {
+    EXPECT_EQ(Status(at(path)).error(), EINVAL) << path;
+    EXPECT_EQ(OpenPath(at(path)).error(), EINVAL) << path;
+    EXPECT_EQ(Make(at(path), Own(S_IFREG | 0600)).error(), EINVAL) << path;
+    EXPECT_EQ(Unlink(at(path), /*directory=*/false).error(), EINVAL) << path;
+    EXPECT_EQ(Link(Name("file"), at(path)).error(), EINVAL) << path;
+    EXPECT_EQ(Rename(Name("file"), at(path), 0).error(), EINVAL) << path;
+    EXPECT_EQ(Rename(at(path), at("new"), 0).error(), EINVAL) << path;
+  }
+  EXPECT_TRUE(Status(Name("file")));
+  EXPECT_TRUE(List(inner->get(), kAny)->empty());
+}
+
 TEST_F(StageTest, AFifoDoesNotBlock) {
   ASSERT_TRUE(Make(Name("fifo"), Own(S_IFIFO | 0600)));
   EXPECT_TRUE(Open(Name("fifo"), O_RDONLY));
