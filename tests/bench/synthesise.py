@@ -7,18 +7,8 @@ import hashlib
 import os
 import sys
 
-
-def varint(value):
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def field(number, data):
-    return varint(number << 3 | 2) + varint(len(data)) + data
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from wire import msg, num  # noqa: E402  (the path comes first)
 
 
 class Cas:
@@ -33,8 +23,8 @@ class Cas:
         with open(os.path.join(folder, name), "wb") as file:
             file.write(data)
         os.chmod(os.path.join(folder, name), 0o444)
-        size = varint(2 << 3) + varint(len(data)) if data else b""
-        return field(1, name.encode()) + size, f"{name}/{len(data)}"
+        size = num(2, len(data)) if data else b""
+        return msg(1, name.encode()) + size, f"{name}/{len(data)}"
 
 
 def directory(cas, nodes):
@@ -50,12 +40,12 @@ def main(path, width, files):
         middle = []
         for j in range(width):
             # A name of its own in each directory, so that no two are the same blob.
-            nodes = [field(1, field(1, b"file-%04d-%04d-%04d" % (i, j, k)) + field(2, blobs[k % len(blobs)]))
+            nodes = [msg(1, msg(1, b"file-%04d-%04d-%04d" % (i, j, k)) + msg(2, blobs[k % len(blobs)]))
                      for k in range(files)]
             leaf, _ = directory(cas, nodes)
-            middle.append(field(2, field(1, b"%04d" % j) + field(2, leaf)))
+            middle.append(msg(2, msg(1, b"%04d" % j) + msg(2, leaf)))
         message, _ = directory(cas, middle)
-        root.append(field(2, field(1, b"%04d" % i) + field(2, message)))
+        root.append(msg(2, msg(1, b"%04d" % i) + msg(2, message)))
     print(directory(cas, root)[1])
 
 

@@ -7,26 +7,20 @@ actiondfs agree on is therefore what any other client computes, too.
 import hashlib
 import os
 import stat
+import sys
 
-
-def varint(value):
-    out = bytearray()
-    value &= (1 << 64) - 1
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import wire  # noqa: E402  (the path comes first)
 
 
 def integer(field, value):
     """A varint field; proto3 leaves out zero."""
-    return varint(field << 3) + varint(value) if value else b""
+    return wire.num(field, value) if value else b""
 
 
 def message(field, data):
     """A length-delimited field, which is written even when it is empty."""
-    return varint(field << 3 | 2) + varint(len(data)) + data
+    return wire.msg(field, data)
 
 
 def string(field, data):

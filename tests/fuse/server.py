@@ -8,32 +8,9 @@ import sys
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cli"))
 import reapi  # noqa: E402  (the path comes first)
+from wire import fields  # noqa: E402  (reapi knows the way)
 
 PROGRAM = os.environ["ACTIONDFS"]
-
-
-def fields(data):
-    """The fields of a protocol buffers message: [(number, integer or bytes)]."""
-    position, found = 0, []
-
-    def varint():
-        nonlocal position
-        value = shift = 0
-        while True:
-            byte = data[position]
-            position += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    while position < len(data):
-        key = varint()
-        value = varint()
-        if key & 7 == 2:
-            value, position = data[position:position + value], position + value
-        found.append((key >> 3, value))
-    return found
 
 
 class Server:

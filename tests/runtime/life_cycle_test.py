@@ -13,29 +13,17 @@ import unittest
 import runtimes
 from host import BACKEND, HOOK, SKIP, Bundle, Host, call, missing, wait_for
 
-
-def varint(value):
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def field(number, data):
-    """A length-delimited protobuf field."""
-    data = data.encode() if isinstance(data, str) else data
-    return varint(number << 3 | 2) + varint(len(data)) + data
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from wire import msg, num  # noqa: E402  (the path comes first)
 
 
 def digest_message(digest):
     name, size = digest.split("/")
-    return field(1, name) + varint(2 << 3) + varint(int(size))
+    return msg(1, name) + num(2, int(size))
 
 
 def platform(**properties):
-    return b"".join(field(1, field(1, name) + field(2, value)) for name, value in properties.items())
+    return b"".join(msg(1, msg(1, name) + msg(2, value)) for name, value in properties.items())
 
 
 class LifeCycleTest(unittest.TestCase):
@@ -64,9 +52,9 @@ class LifeCycleTest(unittest.TestCase):
 
     def action(self, command=b"", action_platform=b""):
         command_digest = self.put(command)
-        blob = field(1, digest_message(command_digest)) + field(2, digest_message(self.root))
+        blob = msg(1, digest_message(command_digest)) + msg(2, digest_message(self.root))
         if action_platform:
-            blob += field(10, action_platform)
+            blob += msg(10, action_platform)
         return self.put(blob)
 
     def gc(self):
@@ -101,7 +89,7 @@ class LifeCycleTest(unittest.TestCase):
     # Actions.
 
     def test_action_by_digest(self):
-        action = self.action(command=field(6, "dir"))
+        action = self.action(command=msg(6, "dir"))
         done = self.runc.run(Bundle({"dev.actiondfs.action": action}, "cat /workspace/file; echo x > /workspace/dir/out"))
         self.assertEqual((done.code, done.out), (0, "content\n"), done.err)
         record = self.host.last_record()
@@ -112,8 +100,8 @@ class LifeCycleTest(unittest.TestCase):
         on = platform(mutates_inputs="1")
         off = platform(mutates_inputs="0")
         for action, mode in ((self.action(action_platform=on), "overlay"),
-                             (self.action(command=field(5, on)), "overlay"),
-                             (self.action(command=field(5, on), action_platform=off), "strict")):
+                             (self.action(command=msg(5, on)), "overlay"),
+                             (self.action(command=msg(5, on), action_platform=off), "strict")):
             done = self.runc.run(Bundle({"dev.actiondfs.action": action}, "true"))
             self.assertEqual(done.code, 0, done.err)
             self.assertEqual(self.host.last_record()["mode"], mode)
@@ -123,10 +111,10 @@ class LifeCycleTest(unittest.TestCase):
             done = self.runc.run(Bundle({"dev.actiondfs.action": self.put(blob)}, "true"))
             self.assertNotEqual(done.code, 0)
             self.assertIn(expected, done.err)
-        done = self.runc.run(Bundle({"dev.actiondfs.action": self.action(command=field(6, "missing"))}, "true"))
+        done = self.runc.run(Bundle({"dev.actiondfs.action": self.action(command=msg(6, "missing"))}, "true"))
         self.assertNotEqual(done.code, 0)
         self.assertIn("working directory", done.err)
-        done = self.runc.run(Bundle({"dev.actiondfs.action": self.action(command=field(6, "../.."))}, "true"))
+        done = self.runc.run(Bundle({"dev.actiondfs.action": self.action(command=msg(6, "../.."))}, "true"))
         self.assertNotEqual(done.code, 0)
         self.host.check_clean()
 
