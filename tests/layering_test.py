@@ -37,7 +37,7 @@ TESTS_MAY_INCLUDE = {"base", "proto"}
 TEST_FOLDERS = {
     "tests/unit/shared": {"shared"},
     "tests/unit/apps": {"apps"},
-    "tests/fuzz": {"shared", "tree", "cas", "oci", "plan"},
+    "tests/fuzz": {"shared", "tree", "cas", "oci", "plan", "mount", "fuse", "record"},
     "tests/cli": set(),
     "tests/fuse": set(),
     "tests/runtime": set(),
@@ -48,7 +48,7 @@ TEST_FOLDERS = {
 # A header of a library -> the only folders that may include it.
 LIBRARY_HOMES = [
     (re.compile(r"fuse3/|fuse(_lowlevel|_opt|_common|_kernel)?\.h$|linux/fuse\.h$"),
-     ("hook/fuse/", "tests/unit/fuse/", "tests/fuse/")),
+     ("hook/fuse/", "tests/unit/fuse/", "tests/fuse/", "tests/fuzz/")),
     (re.compile(r"CLI/"), ("hook/apps/cli/",)),
     (re.compile(r"seccomp\.h$|sys/capability\.h$"), ("hook/sandbox/", "tests/unit/sandbox/")),
     (re.compile(r"openssl/"), ("hook/cas/", "tests/unit/", "tests/bench/")),
@@ -294,7 +294,7 @@ class RulesTest(unittest.TestCase):
 
     def test_libfuse_elsewhere(self):
         self.expect("hook/mount/b.cc", SPDX + "#include <fuse_lowlevel.h>\n",
-                    "only hook/fuse/, tests/unit/fuse/, tests/fuse/ may include <fuse_lowlevel.h>")
+                    "only hook/fuse/, tests/unit/fuse/, tests/fuse/, tests/fuzz/ may include <fuse_lowlevel.h>")
 
     def test_kernel_includes_hook(self):
         self.expect("kernel/shared/b.c", SPDX_DUAL + '#include "hook/base/a.h"\n',

@@ -11,7 +11,7 @@ usage() {
   cat <<'USAGE'
 usage: tests/run.sh [--quick | --long] [-L LABEL]
   --quick    only the normal build and its tests
-  --long     the conformance suite on the kernel backend, too
+  --long     the conformance suite on the kernel backend, too; each fuzz target for ten minutes
   -L LABEL   only tests with this label (unit, layering, fuzz, cli, conformance, fuse, kernel,
              runtime, checklist, bench); implies --quick
 USAGE
@@ -109,6 +109,13 @@ if [ -z "$quick" ]; then
   build tsan actiondfs actiondfs-hook base_test cas_test tree_test fuse_test mount_test tests/fuse/all
   # Without passthrough the server does it all.
   sanitized tsan '^conformance\.(plain|fuse)\.' unit cli conformance fuse
+fi
+
+if [ -z "$quick" ]; then
+  fuzzing=$([ -n "$long" ] && echo 600 || echo 8)
+  begin "fuzz: $fuzzing s each target"
+  quietly fuzz.log tests/fuzz/run.sh --fresh --seconds "$fuzzing"
+  grep ' runs, ' build/logs/fuzz.log
 fi
 
 begin "dev: tests${label:+ labelled $label}"

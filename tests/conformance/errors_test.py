@@ -7,8 +7,8 @@ from calls import errno_name, read_file, write_file
 from store import Link, Missing, Raw, reapi
 from workspace import MountError, Workspace, main, variants
 
-sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fuzz"))
-import make_corpus  # noqa: E402  (the path comes first)
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fuzz", "seeds"))
+import directory_proto_seeds  # noqa: E402  (the path comes first)
 
 FILE_MODES = ("readonly", "strict", "overlay")
 
@@ -161,7 +161,7 @@ class RefusedDirectories(Broken):
     """Every Directory of the parser's corpus, which names them by their fault, below a root of good ones."""
 
     def test_each(self):
-        corpus = make_corpus.corpus()
+        corpus = directory_proto_seeds.files()
         tree = {name: Raw(self.store.put(data)) for name, data in corpus.items()}
         self.remount(tree)
         for name in corpus:
@@ -182,8 +182,8 @@ class RefusedDirectories(Broken):
         self.assertIn(digest[0], self.log())
 
     def test_the_log_has_digest_and_fault(self):
-        for fault, data in (("slash-in-name", make_corpus.file(b"a/b")),
-                            ("unsorted-names", make_corpus.file(b"b") + make_corpus.file(b"a"))):
+        for fault, data in (("slash-in-name", directory_proto_seeds.file(b"a/b")),
+                            ("unsorted-names", directory_proto_seeds.file(b"b") + directory_proto_seeds.file(b"a"))):
             digest = self.store.put(data)
             self.remount({"bad": Raw(digest)})
             self.answers("EUCLEAN", os.listdir, self.path("bad"))

@@ -8,29 +8,18 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
-#include <iostream>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "kernel/shared/directory_proto.h"
+#include "tests/fuzz/check.h"
 #include "tests/fuzz/directory_oracle.h"
 #include "tests/fuzz/fuzz_target.h"
 
 namespace actiondfs::fuzz {
 namespace {
-
-[[noreturn]] void Fail(const char* condition, int line) {
-  std::cerr << "line " << line << ": " << condition << std::endl;
-  std::abort();
-}
-
-#define MUST(condition)                           \
-  do {                                            \
-    if (!(condition)) Fail(#condition, __LINE__); \
-  } while (false)
 
 struct Input {
   const uint8_t* data;

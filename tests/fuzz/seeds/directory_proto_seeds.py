@@ -1,40 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the seed corpus of the Directory parser's fuzzer: valid messages, and one or more for each fault.
-
-Files are named <outcome>.<detail>, the outcome being the parser's name of the fault, or "none".
-usage: make_corpus.py [--check] DIR     with --check, says what differs and writes nothing
-"""
-
-import pathlib
+"""The seed corpus of the Directory parser: valid messages, and one or more for each fault. The outcome in a file's name is
+the parser's name of the fault, or "none"."""
 import sys
+
+import seed_corpus
+
+msg, num, tag = seed_corpus.wire.msg, seed_corpus.wire.num, seed_corpus.wire.tag
 
 FILES, DIRECTORIES, SYMLINKS, PROPERTIES = 1, 2, 3, 5
 NAME, DIGEST, TARGET, EXECUTABLE = 1, 2, 2, 4
 FILE_PROPERTIES, SYMLINK_PROPERTIES = 6, 4
 HASH = b"0123456789abcdef" * 4
-
-
-def varint(value):
-    value &= (1 << 64) - 1
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def tag(number, wire_type):
-    return varint(number << 3 | wire_type)
-
-
-def num(number, value):
-    return tag(number, 0) + varint(value)
-
-
-def msg(number, payload):
-    return tag(number, 2) + varint(len(payload)) + payload
 
 
 def digest(hash_=HASH, size=7):
@@ -203,37 +180,12 @@ def entry_faults():
     yield "mtime-nanos-out-of-range.a-second", file(b"n", msg(FILE_PROPERTIES, mtime(0, 1000000000)))
 
 
-def corpus():
-    files = {"none." + name: data for name, data in valid()}
+def files():
+    found = {"none." + name: data for name, data in valid()}
     for faults in (wire_faults, name_faults, entry_faults):
-        files.update(faults())
-    return files
-
-
-def check(directory, files):
-    present = {p.name for p in directory.iterdir() if not p.name.startswith("regression.")}
-    wrong = sorted(present ^ files.keys())
-    wrong += [n for n in sorted(present & files.keys()) if (directory / n).read_bytes() != files[n]]
-    for name in wrong:
-        print(f"{directory / name}: not as make_corpus.py writes it", file=sys.stderr)
-    return 1 if wrong else 0
-
-
-def main():
-    arguments = sys.argv[1:]
-    checking = "--check" in arguments
-    directories = [pathlib.Path(a) for a in arguments if a != "--check"]
-    if len(directories) != 1:
-        print(__doc__, file=sys.stderr)
-        return 2
-    files = corpus()
-    if checking:
-        return check(directories[0], files)
-    directories[0].mkdir(parents=True, exist_ok=True)
-    for name, data in files.items():
-        (directories[0] / name).write_bytes(data)
-    return 0
+        found.update(faults())
+    return found
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(seed_corpus.main(files()))
