@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
@@ -70,8 +71,11 @@ class TreeRemover {
     if (::unlinkat(dirfd, name.c_str(), 0) == 0 || errno == ENOENT) {
       return true;
     }
-    if (errno != EISDIR && errno != EPERM) {
-      Note(ErrnoError("remove " + Quoted(name)));
+    // EPERM is what others say of a directory than Linux' own file systems.
+    auto refused = ErrnoError("remove " + Quoted(name));
+    const int code = refused.error().code();
+    if (code != EISDIR && code != EPERM) {
+      Note(std::move(refused));
       return false;
     }
     if (depth >= kMaxDepth) {
@@ -79,7 +83,8 @@ class TreeRemover {
     }
     auto sub = OpenDirectory(dirfd, name);
     if (!sub) {
-      Note(std::unexpected(std::move(sub).error()));
+      Note(sub.error().code() == ENOTDIR ? std::move(refused)
+                                         : std::unexpected(std::move(sub).error()));
       return false;
     }
     RemoveContents(sub->get(), depth + 1);
@@ -241,7 +246,8 @@ Result<std::string> ReadAll(int fd, size_t limit) {
     if (static_cast<uint64_t>(st.st_size) > limit) {
       return MakeError(EFBIG, "read: over " + std::to_string(limit) + " bytes");
     }
-    chunk = static_cast<size_t>(st.st_size) + 1;  // one read() and one that finds the end
+    // One read() and one that finds the end; what procfs makes up as it is read has size 0.
+    chunk = std::max(static_cast<size_t>(st.st_size) + 1, size_t{4} << 10);
   }
   for (;;) {
     const size_t have = data.size();
