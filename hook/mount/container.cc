@@ -79,9 +79,12 @@ Result<Container> Container::Open(pid_t pid) {
     return ErrnoError(who);
   }
   const auto init = FindProcess(pid);
-  const auto its = NamespaceInode(ProcPath(pid, "ns/mnt"));
+  auto its = NamespaceInode(ProcPath(pid, "ns/mnt"));
   // The pidfd still being alive proves that what was read of /proc was this process'.
   pollfd poll_fd = {container.pidfd_.get(), POLLIN, 0};
+  if (!its && its.error().code() == EACCES) {
+    return Wrap(its.error(), who);
+  }
   if (!init || !its || ::poll(&poll_fd, 1, 0) != 0) {
     return MakeError(ESRCH, who);
   }

@@ -62,6 +62,8 @@ class NamespaceReturn {
   NamespaceReturn(NamespaceReturn&&) = default;
   NamespaceReturn& operator=(NamespaceReturn&&) = delete;
   ~NamespaceReturn();
+  // It was not left.
+  void Cancel() { fd_.Reset(); }
 
  private:
   explicit NamespaceReturn(UniqueFd fd) : fd_(std::move(fd)) {}

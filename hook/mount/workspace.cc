@@ -131,8 +131,11 @@ Result<Statistics> ReadStatistics(const Lease& lease, const std::string& state_p
 Status AttachWorkspace(const StateDir& state, const Container& container, const std::string& rootfs,
                        const std::string& destination, bool may_create_target) {
   ASSIGN_OR_RETURN(const DetachedMount copy, ContainersCopy(state, container));
-  ASSIGN_OR_RETURN(const NamespaceReturn back, NamespaceReturn::Here());
-  RETURN_IF_ERROR(container.EnterMountNamespace());
+  ASSIGN_OR_RETURN(NamespaceReturn back, NamespaceReturn::Here());
+  if (auto entered = container.EnterMountNamespace(); !entered) {
+    back.Cancel();
+    return entered;
+  }
   ASSIGN_OR_RETURN(Target target, Target::Open(rootfs, destination, may_create_target));
   if (auto attached = AttachMount(copy, target.fd()); !attached) {
     target.RemoveCreated();

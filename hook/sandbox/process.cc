@@ -1,18 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hook/sandbox/process.h"
 
-#include <sys/capability.h>
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
-#include <memory>
+
+#include "hook/sandbox/capabilities.h"
+#include "hook/sandbox/filter.h"
 
 namespace actiondfs::sandbox {
+namespace {
+
+// Lowest first: open(2) takes the lowest number that is free.
+Status FillStandardDescriptors() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) == -1 && ::open("/dev/null", O_RDWR) != fd) {
+      return ErrnoError("open /dev/null");
+    }
+  }
+  return {};
+}
+
+Status ResetSignals() {
+  sigset_t none;
+  ::sigemptyset(&none);
+  if (::pthread_sigmask(SIG_SETMASK, &none, nullptr) != 0 ||
+      ::signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
+    return ErrnoError("reset signals");
+  }
+  return {};
+}
+
+}  // namespace
 
 Status ForgetInheritance() {
+  RETURN_IF_ERROR(FillStandardDescriptors());
   if (::close_range(STDERR_FILENO + 1, ~0U, 0) != 0) {
     return ErrnoError("close inherited descriptors");
   }
@@ -23,25 +50,21 @@ Status ForgetInheritance() {
     return ErrnoError("chdir to /");
   }
   ::umask(0);
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
-    return ErrnoError("no_new_privs");
+  RETURN_IF_ERROR(ResetSignals());
+  // LeakSanitizer traces its own process.
+  if (kFiltersBuilt && ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+    return ErrnoError("make the process undumpable");
   }
   return {};
 }
 
-Status DropCapabilities() {
-  const std::unique_ptr<std::remove_pointer_t<cap_t>, int (*)(void*)> none(::cap_init(),
-                                                                           &::cap_free);
-  if (!none) {
-    return ErrnoError("drop capabilities");
+Result<std::vector<int>> Confine(Profile profile) {
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+    return ErrnoError("no_new_privs");
   }
-  if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) {
-    return ErrnoError("drop ambient capabilities");
-  }
-  if (::cap_set_proc(none.get()) != 0) {
-    return ErrnoError("drop capabilities");
-  }
-  return {};
+  ASSIGN_OR_RETURN(std::vector<int> missing, ReduceCapabilities(CapabilitiesOf(profile)));
+  RETURN_IF_ERROR(InstallFilter(profile));
+  return missing;
 }
 
 }  // namespace actiondfs::sandbox

@@ -91,6 +91,7 @@ class Host:
         os.mkdir(self.cas)
         self.write_config()
         self.server = None
+        self.server_prefix = []  # a program that starts it: setpriv, say
         self.count = 0
 
     def path(self, name):
@@ -108,7 +109,7 @@ class Host:
             return
         log = open(self.path("serve.log"), "ab")  # pylint: disable=consider-using-with
         self.server = subprocess.Popen(  # pylint: disable=consider-using-with
-            [ACTIONDFS, "serve", "--foreground", "--socket", self.socket, *options],
+            [*self.server_prefix, ACTIONDFS, "serve", "--foreground", "--socket", self.socket, *options],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
         wait_for("the server's socket", lambda: os.path.exists(self.socket) or self.server.poll() is not None)

@@ -13,6 +13,7 @@
 #include "hook/apps/cli/host_state.h"
 #include "hook/apps/common/finish.h"
 #include "hook/base/text.h"
+#include "hook/sandbox/process.h"
 
 namespace actiondfs::cli {
 namespace {
@@ -40,6 +41,7 @@ Result<int> Run(const Options& options) {
   // Prepared, not only opened: after a reboot the state directory is gone, and the stages are still
   // there.
   ASSIGN_OR_RETURN(const mount::StateRoot root, mount::StateRoot::Prepare(config.state_root));
+  RETURN_IF_ERROR(sandbox::Confine(sandbox::Profile::kGc));
   bool ok = Show(apps::ReapDead(root, std::numeric_limits<size_t>::max()), "workspace", options);
   if (!config.stage_root.empty()) {
     ASSIGN_OR_RETURN(const auto mounts, ListMounts(config));

@@ -20,6 +20,7 @@
 #include "hook/base/socket.h"
 #include "hook/base/text.h"
 #include "hook/fuse/server.h"
+#include "hook/sandbox/process.h"
 
 namespace actiondfs::cli {
 namespace {
@@ -100,6 +101,7 @@ Status Serve(const Options& options) {
   server.limits[static_cast<size_t>(fuse::Resource::kNodes)] = {
       .share = options.nodes, .pool = kSharesInPool * options.nodes};
   ASSIGN_OR_RETURN(server.stop, StopSignals());
+  RETURN_IF_ERROR(sandbox::Confine(sandbox::Profile::kServe));
   return fuse::Server(std::move(server)).Run();
 }
 

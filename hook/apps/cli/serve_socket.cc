@@ -14,6 +14,7 @@
 #include "hook/base/socket.h"
 #include "hook/fuse/server.h"
 #include "hook/plan/config.h"
+#include "hook/sandbox/process.h"
 
 namespace actiondfs::cli {
 
@@ -69,7 +70,7 @@ Result<PrivateServer> PrivateServer::Start(bool passthrough) {
   }
   // The child never returns: what the caller has open or registered is not its own.
   server.lifeline_.Reset();
-  bool good = BecomeDaemon().has_value();
+  bool good = BecomeDaemon().has_value() && sandbox::Confine(sandbox::Profile::kServe).has_value();
   if (good) {
     fuse::ServerOptions options;
     options.listener = std::move(listener);

@@ -2,16 +2,20 @@
 //
 // actiondfs-hook STAGE [--config PATH] < state.json: the OCI hook. It starts for every container of
 // the host, so it is linked statically and parses its two arguments itself.
-#include <syslog.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
+#include "hook/apps/hook/log.h"
 #include "hook/apps/hook/stages.h"
 #include "hook/base/files.h"
 #include "hook/plan/config.h"
+#include "hook/sandbox/capabilities.h"
 #include "hook/sandbox/process.h"
 
 namespace actiondfs::hook {
@@ -41,22 +45,31 @@ bool ParseArguments(int argc, char** argv, Arguments& arguments) {
          arguments.stage == "poststop";
 }
 
+// Where something was not permitted, what the runtime did not give the hook may be why.
+std::unexpected<Error> Explain(Error error, const std::vector<int>& missing) {
+  if ((error.code() != EPERM && error.code() != EACCES) || missing.empty()) {
+    return std::unexpected(std::move(error));
+  }
+  std::string names;
+  for (const int capability : missing) {
+    names += " " + sandbox::CapabilityName(capability);
+  }
+  return Wrap(std::move(error), "started without" + names);
+}
+
 Status Run(const Arguments& arguments) {
+  const bool poststop = arguments.stage == "poststop";
   RETURN_IF_ERROR(sandbox::ForgetInheritance());
+  ASSIGN_OR_RETURN(
+      const std::vector<int> missing,
+      sandbox::Confine(poststop ? sandbox::Profile::kPoststop : sandbox::Profile::kPrestart));
   auto state = ReadAll(STDIN_FILENO, kMaxState);
   if (!state) {
     return Wrap(std::move(state).error(), "container state on standard input");
   }
-  return arguments.stage == "poststop" ? Poststop(arguments.config_path, *state)
-                                       : Prestart(arguments.config_path, *state);
-}
-
-// To stderr, which runc and podman show, and to syslog, since crun throws a hook's stderr away.
-void Complain(const std::string& stage, const Error& error) {
-  const std::string line = stage + ": " + error.ToString();
-  (void)std::fprintf(stderr, "actiondfs-hook: %s\n", line.c_str());
-  ::openlog("actiondfs-hook", LOG_PID, LOG_DAEMON);
-  ::syslog(LOG_ERR, "%s", line.c_str());
+  auto status =
+      poststop ? Poststop(arguments.config_path, *state) : Prestart(arguments.config_path, *state);
+  return status ? status : Explain(std::move(status).error(), missing);
 }
 
 }  // namespace
@@ -73,7 +86,7 @@ int main(int argc, char** argv) {
     return kUsage;
   }
   if (const auto status = Run(arguments); !status) {
-    Complain(arguments.stage, status.error());
+    Log(arguments.stage + ": " + status.error().ToString());
     // A poststop hook that fails would keep other poststop hooks from running (runc); gc does what
     // is left.
     return arguments.stage == "poststop" ? 0 : kFailure;

@@ -7,6 +7,7 @@
 #include "hook/apps/common/config_file.h"
 #include "hook/apps/common/finish.h"
 #include "hook/apps/common/step_timer.h"
+#include "hook/apps/hook/log.h"
 #include "hook/apps/hook/stages.h"
 #include "hook/base/files.h"
 #include "hook/base/text.h"
@@ -107,8 +108,7 @@ mount::Lease MakeLease(const Decision& decision, std::string boot_id) {
   return lease;
 }
 
-Status Make(const Decision& decision, const mount::StateDir& state, mount::Lease& lease,
-            apps::StepTimer& timer) {
+Status Make(const Decision& decision, const mount::StateDir& state, apps::StepTimer& timer) {
   const plan::MountPlan& plan = decision.plan;
   const oci::WorkspaceRequest& request = decision.request;
   ASSIGN_OR_RETURN(const auto mounter,
@@ -118,10 +118,18 @@ Status Make(const Decision& decision, const mount::StateDir& state, mount::Lease
   RETURN_IF_ERROR(mount::BuildWorkspace(plan, decision.store, *mounter, decision.container,
                                         request.mount_label, state));
   timer.Done("prestart.mount");
+  OpenLog();
   RETURN_IF_ERROR(mount::AttachWorkspace(state, decision.container, request.rootfs,
                                          plan.destination, !request.rootfs_readonly));
   timer.Done("prestart.attach");
-  RETURN_IF_ERROR(sandbox::DropCapabilities());
+  return {};
+}
+
+// The container is there to be talked to from now on: nothing is left to the hook but to say that
+// it is done. It cannot undo anything either. The lease says that the workspace did not come to be,
+// so that poststop or gc takes away what there is of it.
+Status Seal(const mount::StateDir& state, mount::Lease& lease, const apps::StepTimer& timer) {
+  RETURN_IF_ERROR(sandbox::Confine(sandbox::Profile::kAttached));
   lease.attached = true;
   lease.started_unix_ms = apps::UnixMilliseconds();
   lease.steps = timer.steps();
@@ -163,14 +171,14 @@ Status GiveWorkspace(const Decision& decision, apps::StepTimer& timer) {
   mount::Lease lease = MakeLease(decision, std::move(boot_id));
   RETURN_IF_ERROR(state->WriteLease(lease));
   timer.Done("prestart.lease");
-  if (auto made = Make(decision, *state, lease, timer); !made) {
+  if (auto made = Make(decision, *state, timer); !made) {
     if (auto undone = apps::AbandonWorkspace(*state, lease); !undone) {
       return Wrap(std::move(made).error(),
                   "(not all could be undone: " + undone.error().ToString() + ")");
     }
     return made;
   }
-  return {};
+  return Seal(*state, lease, timer);
 }
 
 }  // namespace

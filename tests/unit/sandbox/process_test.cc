@@ -4,37 +4,17 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
-#include <fstream>
-#include <functional>
 #include <string>
+
+#include "hook/sandbox/filter.h"
+#include "tests/unit/sandbox/child.h"
 
 namespace actiondfs::sandbox {
 namespace {
-
-// Runs `body` in a child, since what is tested cannot be undone; its exit code.
-int InChild(const std::function<int()>& body) {
-  const pid_t pid = ::fork();
-  if (pid == 0) {
-    ::_exit(body());
-  }
-  int status = 0;
-  EXPECT_EQ(::waitpid(pid, &status, 0), pid);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-std::string StatusField(const std::string& key) {
-  std::ifstream file("/proc/self/status");
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with(key + ":\t")) {
-      return line.substr(key.size() + 2);
-    }
-  }
-  return "";
-}
 
 TEST(ProcessTest, ForgetInheritanceClosesClearsAndMoves) {
   EXPECT_EQ(InChild([] {
@@ -46,25 +26,54 @@ TEST(ProcessTest, ForgetInheritanceClosesClearsAndMoves) {
               char cwd[64] = "";
               const bool gone = ::fcntl(leaked, F_GETFD) == -1;
               const bool at_root = ::getcwd(cwd, sizeof(cwd)) != nullptr && std::string(cwd) == "/";
-              const bool no_new_privs = ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
-              return gone && at_root && no_new_privs && ::getenv("LD_PRELOAD") == nullptr ? 0 : 2;
+              const bool undumpable = ::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0 || !kFiltersBuilt;
+              const mode_t mask = ::umask(0);
+              return gone && at_root && undumpable && mask == 0 && ::getenv("LD_PRELOAD") == nullptr
+                         ? 0
+                         : 2;
             }),
             0);
 }
 
-TEST(ProcessTest, DropCapabilitiesLeavesNone) {
+TEST(ProcessTest, ForgetInheritanceFillsClosedStandardDescriptors) {
   EXPECT_EQ(InChild([] {
-              if (!DropCapabilities()) {
+              ::close(STDIN_FILENO);
+              ::close(STDERR_FILENO);
+              if (!ForgetInheritance()) {
                 return 1;
               }
-              for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapAmb"}) {
-                if (StatusField(set) != "0000000000000000") {
-                  return 2;
-                }
-              }
-              return 0;
+              struct stat in = {};
+              struct stat err = {};
+              const bool filled =
+                  ::fstat(STDIN_FILENO, &in) == 0 && ::fstat(STDERR_FILENO, &err) == 0;
+              return filled && S_ISCHR(in.st_mode) && in.st_rdev == err.st_rdev ? 0 : 2;
             }),
             0);
+}
+
+TEST(ProcessTest, ForgetInheritanceResetsSignals) {
+  EXPECT_EQ(InChild([] {
+              sigset_t all;
+              ::sigfillset(&all);
+              ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
+              if (!ForgetInheritance()) {
+                return 1;
+              }
+              sigset_t now;
+              ::pthread_sigmask(SIG_SETMASK, nullptr, &now);
+              struct sigaction pipe = {};
+              ::sigaction(SIGPIPE, nullptr, &pipe);
+              return ::sigismember(&now, SIGTERM) == 0 && pipe.sa_handler == SIG_IGN ? 0 : 2;
+            }),
+            0);
+}
+
+TEST(ProcessTest, ConfineForbidsNewPrivileges) {
+  EXPECT_EQ(
+      InChild([] {
+        return Confine(Profile::kPrestart) && ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? 0 : 1;
+      }),
+      0);
 }
 
 }  // namespace
