@@ -97,7 +97,7 @@ class TreeRemover {
 
   bool MoveUp(int dirfd, const std::string& name) {
     for (;;) {
-      const std::string higher = ".remove." + std::to_string(counter_++);
+      const std::string higher = kMovedUp + std::to_string(counter_++);
       if (::renameat2(dirfd, name.c_str(), top_, higher.c_str(), RENAME_NOREPLACE) == 0) {
         ++moved_up_;
         return true;
@@ -242,7 +242,8 @@ Result<std::string> ReadAll(int fd, size_t limit) {
   std::string data;
   struct stat st = {};
   size_t chunk = size_t{64} << 10;
-  if (::fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= 0) {
+  // Files of procfs say 0 whatever is in them.
+  if (::fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0) {
     if (static_cast<uint64_t>(st.st_size) > limit) {
       return MakeError(EFBIG, "read: over " + std::to_string(limit) + " bytes");
     }

@@ -45,6 +45,9 @@ Status WriteAll(int fd, std::string_view data);
 // never a part: temporary name, fsync, rename, fsync of the directory (where `durable`).
 Status WriteFileAtomically(int dirfd, const std::string& name, std::string_view data, mode_t mode,
                            bool durable);
+// What RemoveTree calls directories that it moved up, at the top of the tree, followed by a number:
+// where it was killed, they are found there.
+inline constexpr char kMovedUp[] = ".remove.";
 // rm -rf of dirfd/name: never follows symlinks and never crosses to another file system. A name
 // that does not exist is success.
 Status RemoveTree(int dirfd, const std::string& name);

@@ -78,6 +78,16 @@ Status StateDir::WriteLease(const Lease& lease) const {
   return WriteFileAtomically(dir_.get(), kLeaseFile, ToJson(lease), 0600, /*durable=*/true);
 }
 
+Result<std::chrono::seconds> StateDir::SinceFoundDead() const {
+  const std::string name = std::string(kLeaseFile) + ".dead";  // goes with the lease's own files
+  ASSIGN_OR_RETURN(const UniqueFd fd,
+                   OpenAt(dir_.get(), name, O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600));
+  ASSIGN_OR_RETURN(const struct stat st, StatFd(fd.get()));
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::seconds>(now) -
+         std::chrono::seconds(st.st_mtim.tv_sec);
+}
+
 Result<UniqueFd> StateDir::MakePin(const char* pin) const {
   RETURN_IF_ERROR(MkdirAt(dir_.get(), pin, 0700, /*exist_ok=*/true));
   return OpenAt(dir_.get(), pin, kOpenDir);

@@ -7,6 +7,7 @@
 #ifndef ACTIONDFS_HOOK_MOUNT_STATE_DIR_H_
 #define ACTIONDFS_HOOK_MOUNT_STATE_DIR_H_
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,9 @@ class StateDir {
   // ENOENT: there is no lease.
   Result<Lease> ReadLease() const;
   Status WriteLease(const Lease& lease) const;
+  // How long ago this was asked first: by who has found the container dead. Kept beside the lease,
+  // and removed with it.
+  Result<std::chrono::seconds> SinceFoundDead() const;
   // An empty directory for a pin, opened.
   Result<UniqueFd> MakePin(const char* pin) const;
   // Removes the lease, the pins' directories (which must not be mounted any more) and the directory

@@ -181,7 +181,13 @@ class LifeCycleTest(unittest.TestCase):
         wait_for("init to be gone", lambda: not os.path.exists(f"/proc/{pid}/ns/mnt"))
         done = self.runc.run(Bundle(self.keys(), "cat /workspace/file"))
         self.assertEqual(done.code, 0, done.err)
+        # The dead one's poststop may be on its way; not for an hour.
+        noted = os.path.join(self.host.state_root, container_id, "lease.json.dead")
+        os.utime(noted, (0, os.stat(noted).st_mtime - 3600))
+        done = self.runc.run(Bundle(self.keys(), "cat /workspace/file"))
+        self.assertEqual(done.code, 0, done.err)
         self.host.check_clean()
+        self.assertEqual(self.record_count(), 3)
         call(self.runc.command("delete", "--force", container_id))
 
     def test_stage_without_an_owner_is_removed_by_gc(self):

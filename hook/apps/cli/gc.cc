@@ -5,7 +5,6 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <limits>
 #include <memory>
 #include <set>
 
@@ -42,7 +41,7 @@ Result<int> Run(const Options& options) {
   // there.
   ASSIGN_OR_RETURN(const mount::StateRoot root, mount::StateRoot::Prepare(config.state_root));
   RETURN_IF_ERROR(sandbox::Confine(sandbox::Profile::kGc));
-  bool ok = Show(apps::ReapDead(root, std::numeric_limits<size_t>::max()), "workspace", options);
+  bool ok = Show(apps::ReapDead(root, {}), "workspace", options);
   if (!config.stage_root.empty()) {
     ASSIGN_OR_RETURN(const auto mounts, ListMounts(config));
     std::set<std::string> mounted;

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "actiondfs/run_record.pb.h"
+#include "hook/apps/common/stage_dir.h"
 #include "hook/apps/common/step_timer.h"
 #include "hook/base/dir_stream.h"
 #include "hook/base/files.h"
@@ -108,31 +109,6 @@ class FirstError {
   Status status_;
 };
 
-Result<std::vector<std::string>> DirectoriesIn(const std::string& path) {
-  ASSIGN_OR_RETURN(UniqueFd dir, OpenAt(AT_FDCWD, path, kOpenDir));
-  ASSIGN_OR_RETURN(DirStream stream, DirStream::Adopt(std::move(dir)));
-  std::vector<std::string> names;
-  for (;;) {
-    ASSIGN_OR_RETURN(std::optional<DirEntry> entry, stream.Next());
-    if (!entry) {
-      return names;
-    }
-    if (entry->type == DT_DIR || entry->type == DT_UNKNOWN) {
-      names.push_back(std::move(entry->name));
-    }
-  }
-}
-
-// Whether a directory is one that MakeStage made, and that nobody keeps: nothing is in it but what
-// has a place in a stage. Anything else that lies in stage_root is not ours to remove.
-bool IsStage(const std::string& path) {
-  const auto names = DirectoriesIn(path);
-  const bool kept = StatAt(AT_FDCWD, path + "/" + mount::kKeptMarker).has_value();
-  return names && !kept && std::ranges::all_of(*names, [](const std::string& name) {
-           return name == mount::kStage || name == mount::kUpper || name == mount::kWork;
-         });
-}
-
 // True where the stage had no owner, and is gone. The lease comes before the stage and goes after
 // it, and both under the lock of the id.
 Result<bool> ReapOrphan(const mount::StateRoot& root, const std::string& id,
@@ -147,6 +123,31 @@ Result<bool> ReapOrphan(const mount::StateRoot& root, const std::string& id,
   RETURN_IF_ERROR(mount::RemoveStage(path, /*keep=*/false));
   RETURN_IF_ERROR(state.Remove());
   return true;
+}
+
+// Nothing is done before the lease is written, and it is never half written: without one there is
+// only the directory. One that cannot be read (its disk was damaged, or another version wrote it)
+// says of nobody whether they live, but who has no pin has no workspace; else it is left alone.
+Status FinishWithoutLease(mount::StateDir& state, const Error& why) {
+  auto removed = state.Remove();
+  if (removed || why.code() == ENOENT || removed.error().code() != EBUSY) {
+    return removed;
+  }
+  return MakeError(why.code(), why.what() +
+                                   "; its workspace is mounted still. Once its container has "
+                                   "ended: umount -l " +
+                                   state.PinPath(mount::kPin));
+}
+
+bool IsWithin(const ReapLimits& limits, const mount::StateDir& state, const mount::Lease& lease) {
+  if (limits.patience > limits.patience.zero() && lease.attached) {
+    const auto since = state.SinceFoundDead();
+    if (!since || *since < limits.patience) {
+      return false;
+    }
+  }
+  return limits.stage_entries == ReapLimits::kNone || lease.stage_dir.empty() ||
+         IsSmallTree(lease.stage_dir, limits.stage_entries);
 }
 
 }  // namespace
@@ -165,8 +166,7 @@ Status AbandonWorkspace(mount::StateDir& state, const mount::Lease& lease) {
 Status FinishWorkspace(mount::StateDir& state, std::string_view exit) {
   const auto lease = state.ReadLease();
   if (!lease) {
-    // Nothing is done before the lease is written: without one there is only the directory.
-    return lease.error().code() == ENOENT ? state.Remove() : std::unexpected(lease.error());
+    return FinishWithoutLease(state, lease.error());
   }
   if (!lease->attached) {
     return AbandonWorkspace(state, *lease);
@@ -196,14 +196,14 @@ Status FinishWorkspace(mount::StateDir& state, std::string_view exit) {
   return std::move(error).Take();
 }
 
-ReapResult ReapDead(const mount::StateRoot& root, size_t limit) {
+ReapResult ReapDead(const mount::StateRoot& root, const ReapLimits& limits) {
   ReapResult result;
   const auto ids = root.List();
   if (!ids) {
     result.errors.push_back(ids.error().ToString());
     return result;
   }
-  const size_t count = std::min(limit, ids->size());
+  const size_t count = std::min(limits.leases, ids->size());
   const size_t first = count < ids->size() ? static_cast<size_t>(UnixMilliseconds()) : 0;
   for (size_t i = 0; i < count; ++i) {
     const std::string& id = (*ids)[(first + i) % ids->size()];
@@ -217,7 +217,7 @@ ReapResult ReapDead(const mount::StateRoot& root, size_t limit) {
       continue;
     }
     const auto locked_lease = state->ReadLease();
-    if (locked_lease && IsLive(*locked_lease)) {
+    if (locked_lease && (IsLive(*locked_lease) || !IsWithin(limits, *state, *locked_lease))) {
       continue;
     }
     if (const auto status = FinishWorkspace(*state, kReaped); !status) {
@@ -232,11 +232,12 @@ ReapResult ReapDead(const mount::StateRoot& root, size_t limit) {
 ReapResult ReapOrphanedStages(const mount::StateRoot& root, const std::string& stage_root,
                               const std::set<std::string>& mounted) {
   ReapResult result;
-  const auto names = DirectoriesIn(stage_root);
-  if (!names && names.error().code() != ENOENT) {
-    result.errors.push_back(names.error().ToString());
+  const auto entries = ReadEntries(stage_root);
+  if (!entries && entries.error().code() != ENOENT) {
+    result.errors.push_back(entries.error().ToString());
   }
-  for (const std::string& name : names.value_or(std::vector<std::string>())) {
+  for (const DirEntry& entry : entries.value_or(std::vector<DirEntry>())) {
+    const std::string& name = entry.name;
     const std::string path = fmt::format("{}/{}", stage_root, name);
     if (mounted.contains(name) || !oci::ValidateContainerId(name) || !IsStage(path)) {
       continue;

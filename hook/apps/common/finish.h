@@ -5,7 +5,9 @@
 #ifndef ACTIONDFS_HOOK_APPS_COMMON_FINISH_H_
 #define ACTIONDFS_HOOK_APPS_COMMON_FINISH_H_
 
+#include <chrono>
 #include <cstddef>
+#include <limits>
 #include <set>
 #include <string>
 #include <string_view>
@@ -33,9 +35,19 @@ struct ReapResult {
   std::vector<std::string> errors;  // one line each
 };
 
+struct ReapLimits {
+  static constexpr size_t kNone = std::numeric_limits<size_t>::max();
+  // So many leases are looked at, beginning at a place that moves on with every call.
+  size_t leases = kNone;
+  // A workspace with more names in its stage is left for another time.
+  size_t stage_entries = kNone;
+  // So long has it to be known that a container is dead: its poststop may be on its way, and would
+  // find nothing to do.
+  std::chrono::seconds patience{0};
+};
+
 // Ends workspaces whose container is gone; a live one, or one that is being made, is not touched.
-// At most `limit` leases are looked at, beginning at a place that moves on with every call.
-ReapResult ReapDead(const mount::StateRoot& root, size_t limit);
+ReapResult ReapDead(const mount::StateRoot& root, const ReapLimits& limits);
 
 // Removes stage directories below `stage_root` that no workspace of `root`, no mount
 // (`mounted`: ids) and no keep_stage owns: what a reboot, which empties the state directory,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cerrno>
+#include <chrono>
 #include <optional>
 #include <utility>
 
@@ -27,9 +28,10 @@ namespace actiondfs::hook {
 namespace {
 
 constexpr size_t kMaxBundleConfig = size_t{16} << 20;
-// Leases of other containers that each prestart looks at, so that a host without a gc timer stays
-// clean too.
-constexpr size_t kReapLimit = 4;
+// Each prestart looks at some leases of other containers, so that a host without a gc timer stays
+// clean too. What takes long is for gc: it is not this container that shall wait for it.
+constexpr apps::ReapLimits kReapLimits = {
+    .leases = 4, .stage_entries = 256, .patience = std::chrono::seconds(60)};
 
 // Everything that is known before anything is changed.
 struct Decision {
@@ -162,14 +164,17 @@ Status GiveWorkspace(const Decision& decision, apps::StepTimer& timer) {
                    mount::StateRoot::Prepare(decision.config.state_root));
   // What it could not reap is for `actiondfs gc` to tell; this container's start does not hang on
   // it.
-  (void)apps::ReapDead(root, kReapLimit);
+  (void)apps::ReapDead(root, kReapLimits);
   ASSIGN_OR_RETURN(std::string boot_id, mount::BootId());
   ASSIGN_OR_RETURN(auto state, ClaimState(decision, root));
   if (!state) {
     return {};
   }
   mount::Lease lease = MakeLease(decision, std::move(boot_id));
-  RETURN_IF_ERROR(state->WriteLease(lease));
+  if (auto written = state->WriteLease(lease); !written) {
+    (void)state->Remove();  // there is nothing but the directory
+    return written;
+  }
   timer.Done("prestart.lease");
   if (auto made = Make(decision, *state, timer); !made) {
     if (auto undone = apps::AbandonWorkspace(*state, lease); !undone) {

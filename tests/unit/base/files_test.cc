@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 namespace actiondfs {
@@ -37,6 +38,31 @@ TEST_F(FilesTest, ReadAllHoldsItsLimit) {
   ASSERT_TRUE(WriteFileAtomically(dir_.get(), "f", "12345", 0600, false));
   EXPECT_EQ(ReadFileAt(dir_.get(), "f", 5).value(), "12345");
   EXPECT_EQ(ReadFileAt(dir_.get(), "f", 4).error().code(), EFBIG);
+}
+
+// How often this process has called read(2), as procfs counts it; -1 where it does not.
+long ReadCalls() {
+  std::ifstream file("/proc/self/io");
+  for (std::string key; file >> key;) {
+    if (key == "syscr:") {
+      long count = -1;
+      file >> count;
+      return count;
+    }
+  }
+  return -1;
+}
+
+TEST_F(FilesTest, FilesOfProcfsAreReadInFewCalls) {
+  const long before = ReadCalls();
+  if (before < 0) {
+    GTEST_SKIP() << "this kernel does not count read(2)";
+  }
+  const auto text = ReadFileAt(AT_FDCWD, "/proc/self/status", 65536);
+  const long after = ReadCalls();
+  ASSERT_TRUE(text);
+  ASSERT_GT(text->size(), 200U);
+  EXPECT_LT(after - before, 20) << "the size that procfs tells is 0";
 }
 
 TEST_F(FilesTest, RemoveTreeDoesNotFollowSymlinks) {
