@@ -56,8 +56,10 @@ Result<Answer> Ask(const std::string& path, const Request& request, Reply::KindC
   RETURN_IF_ERROR(SendMessage(socket.get(), request.SerializeAsString(), fds));
   ASSIGN_OR_RETURN(Message message, ReceiveMessage(socket.get(), kMaxReply, kTimeout));
   Answer answer;
-  if (message.data.empty() || !answer.reply.ParseFromString(message.data) ||
-      !IsErrnoOrNone(answer.reply.error())) {
+  if (message.data.empty()) {
+    return MakeError(ECONNRESET, "the FUSE server ended before it answered");
+  }
+  if (!answer.reply.ParseFromString(message.data) || !IsErrnoOrNone(answer.reply.error())) {
     return Improper();
   }
   if (answer.reply.error() != 0) {

@@ -2,6 +2,7 @@
 #include "hook/mount/workspace.h"
 
 #include <fcntl.h>
+#include <sys/vfs.h>
 
 #include <cerrno>
 #include <utility>
@@ -142,6 +143,23 @@ Status AttachWorkspace(const StateDir& state, const Container& container, const 
     return Wrap(std::move(attached).error(), "destination " + Quoted(destination));
   }
   return {};
+}
+
+Result<UniqueFd> OpenTree(const plan::MountPlan& plan, const StateDir& state) {
+  // overlayfs would answer for itself.
+  const char* pin = plan.mode == oci::Mode::kOverlay ? kLowerPin : kPin;
+  return OpenAt(AT_FDCWD, state.PinPath(pin), O_PATH | O_DIRECTORY);
+}
+
+Status CheckAnswers(int tree) {
+  struct statfs fs = {};
+  if (::fstatfs(tree, &fs) == 0) {
+    return {};
+  }
+  if (errno == ENOTCONN || errno == ECONNABORTED) {
+    return MakeError(errno, "the FUSE server has ended, and the workspace with it");
+  }
+  return ErrnoError("the workspace does not answer");
 }
 
 Status ReleaseWorkspace(const StateDir& state) {

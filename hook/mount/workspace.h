@@ -10,6 +10,7 @@
 #include <string>
 
 #include "hook/base/result.h"
+#include "hook/base/unique_fd.h"
 #include "hook/cas/blob_store.h"
 #include "hook/mount/container.h"
 #include "hook/mount/mounter.h"
@@ -40,6 +41,11 @@ Result<Statistics> ReadStatistics(const Lease& lease, const std::string& state_p
 // is back in its own mount namespace afterwards. Errors of Container and Target.
 Status AttachWorkspace(const StateDir& state, const Container& container, const std::string& rootfs,
                        const std::string& destination, bool may_create_target);
+
+// The tree of a workspace that was built, held open for CheckAnswers.
+Result<UniqueFd> OpenTree(const plan::MountPlan& plan, const StateDir& state);
+// Whether who serves the tree still does. ENOTCONN: the FUSE server has ended since.
+Status CheckAnswers(int tree);
 
 // Unmounts the pins.
 Status ReleaseWorkspace(const StateDir& state);

@@ -32,6 +32,7 @@ constexpr CallRule kNewFiles[] = {{"openat", 2, kNewFileMask, kNewFile},
                                   {"renameat2"},
                                   {"unlinkat"},
                                   {"close"}};
+constexpr CallRule kAnswers[] = {{"fstatfs"}};
 constexpr CallRule kLog[] = {{"sendto"}};
 constexpr CallRule kFiles[] = {
     {"openat"},     {"openat2"},   {"read"},      {"pread64"}, {"write"},    {"close"},
@@ -82,7 +83,7 @@ constexpr CallClass kClientClass = {"client", kClient};
 constexpr CallClass kLocksClass = {"locks", kLocks};
 
 constexpr CallClass kAttachedCalls[] = {
-    kLeaveClass, kSelfClass, kMemoryClass, {"new files", kNewFiles}, {"log", kLog}};
+    kLeaveClass, kSelfClass, kMemoryClass, {"new files", kNewFiles}, {"answers", kAnswers}, {"log", kLog}};
 constexpr CallClass kPoststopCalls[] = {kLeaveClass, kSelfClass,    kMemoryClass, kLocksClass,
                                         kFilesClass, kUnmountClass, kClientClass};
 constexpr CallClass kGcCalls[] = {kLeaveClass, kSelfClass,    kMemoryClass, kLocksClass,

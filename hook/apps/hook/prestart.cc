@@ -110,7 +110,9 @@ mount::Lease MakeLease(const Decision& decision, std::string boot_id) {
   return lease;
 }
 
-Status Make(const Decision& decision, const mount::StateDir& state, apps::StepTimer& timer) {
+// The attached tree, held open.
+Result<UniqueFd> Make(const Decision& decision, const mount::StateDir& state,
+                      apps::StepTimer& timer) {
   const plan::MountPlan& plan = decision.plan;
   const oci::WorkspaceRequest& request = decision.request;
   ASSIGN_OR_RETURN(const auto mounter,
@@ -121,21 +123,30 @@ Status Make(const Decision& decision, const mount::StateDir& state, apps::StepTi
                                         request.mount_label, state));
   timer.Done("prestart.mount");
   OpenLog();
+  ASSIGN_OR_RETURN(UniqueFd tree, mount::OpenTree(plan, state));
   RETURN_IF_ERROR(mount::AttachWorkspace(state, decision.container, request.rootfs,
                                          plan.destination, !request.rootfs_readonly));
   timer.Done("prestart.attach");
-  return {};
+  return tree;
 }
 
 // The container is there to be talked to from now on: nothing is left to the hook but to say that
-// it is done. It cannot undo anything either. The lease says that the workspace did not come to be,
-// so that poststop or gc takes away what there is of it.
-Status Seal(const mount::StateDir& state, mount::Lease& lease, const apps::StepTimer& timer) {
+// it is done, and to ask the tree for an answer, as late as can be: a container must not start on
+// one whose server died while all this went on. It cannot undo anything either. The lease says that
+// the workspace did not come to be, so that poststop or gc takes away what there is of it.
+Status Seal(const mount::StateDir& state, mount::Lease& lease, int tree,
+            const apps::StepTimer& timer) {
   RETURN_IF_ERROR(sandbox::Confine(sandbox::Profile::kAttached));
   lease.attached = true;
   lease.started_unix_ms = apps::UnixMilliseconds();
   lease.steps = timer.steps();
-  return state.WriteLease(lease);
+  RETURN_IF_ERROR(state.WriteLease(lease));
+  auto answers = mount::CheckAnswers(tree);
+  if (!answers) {
+    lease.attached = false;
+    (void)state.WriteLease(lease);  // the answer that did not come is what there is to tell
+  }
+  return answers;
 }
 
 // The locked, empty state directory of this container; nullopt where it has its workspace already.
@@ -176,14 +187,15 @@ Status GiveWorkspace(const Decision& decision, apps::StepTimer& timer) {
     return written;
   }
   timer.Done("prestart.lease");
-  if (auto made = Make(decision, *state, timer); !made) {
+  auto tree = Make(decision, *state, timer);
+  if (!tree) {
     if (auto undone = apps::AbandonWorkspace(*state, lease); !undone) {
-      return Wrap(std::move(made).error(),
+      return Wrap(std::move(tree).error(),
                   "(not all could be undone: " + undone.error().ToString() + ")");
     }
-    return made;
+    return std::unexpected(std::move(tree).error());
   }
-  return Seal(*state, lease, timer);
+  return Seal(*state, lease, tree->get(), timer);
 }
 
 }  // namespace

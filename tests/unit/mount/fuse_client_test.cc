@@ -127,5 +127,12 @@ TEST_F(FuseClientTest, AMountThatCannotBeShownIsAProtocolError) {
   EXPECT_EQ(FuseClient(path_).List().error().code(), EPROTO);
 }
 
+TEST_F(FuseClientTest, ServerThatEndsWithoutAnAnswerIsSaidToHaveEnded) {
+  const std::jthread server = Serve([](const Request&) { return std::string(); });
+  const auto list = FuseClient(path_).List();
+  EXPECT_EQ(list.error().code(), ECONNRESET);
+  EXPECT_THAT(list.error().what(), testing::HasSubstr("ended before it answered"));
+}
+
 }  // namespace
 }  // namespace actiondfs::mount

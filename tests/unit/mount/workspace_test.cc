@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/magic.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -153,6 +155,42 @@ TEST_F(WorkspaceTest, StatisticsOfALeaseWithABackendThatIsNotBuilt) {
   EXPECT_EQ(ReadStatistics(lease, Path("state")).error().code(), EOPNOTSUPP);
   lease.backend = "nonsense";
   EXPECT_EQ(ReadStatistics(lease, Path("state")).error().code(), EINVAL);
+}
+
+TEST_F(WorkspaceTest, TreeThatIsServedAnswers) {
+  mounter_ = FakeMounter(Path("tree"));
+  plan_.mode = oci::Mode::kOverlay;
+  const StateRoot root = StateRoot::Prepare(Path("state")).value();
+  const FakeInit init;
+  StateDir state = root.Create("c1").value();
+  ASSERT_TRUE(Make(state, init));
+  const UniqueFd tree = OpenTree(plan_, state).value();
+  EXPECT_TRUE(CheckAnswers(tree.get()));
+  struct statfs fs = {};
+  ASSERT_EQ(::fstatfs(tree.get(), &fs), 0);
+  EXPECT_NE(fs.f_type, OVERLAYFS_SUPER_MAGIC) << "overlayfs answers whatever is below it";
+  EXPECT_TRUE(ReleaseWorkspace(state));
+  EXPECT_TRUE(state.Remove());
+}
+
+TEST_F(WorkspaceTest, TreeWhoseServerHasEndedIsAnError) {
+  const StateRoot root = StateRoot::Prepare(Path("state")).value();
+  const StateDir state = root.Create("c1").value();
+  ASSERT_TRUE(state.MakePin(kPin));
+  auto device = OpenAt(AT_FDCWD, "/dev/fuse", O_RDWR);
+  if (!device) {
+    GTEST_SKIP() << "needs /dev/fuse";
+  }
+  const std::string options =
+      "fd=" + std::to_string(device->get()) + ",rootmode=40000,user_id=0,group_id=0";
+  ASSERT_EQ(::mount("x", state.PinPath(kPin).c_str(), "fuse", 0, options.c_str()), 0);
+  const UniqueFd tree = OpenTree(plan_, state).value();
+  device->Reset();
+  const auto answers = CheckAnswers(tree.get());
+  ASSERT_FALSE(answers);
+  EXPECT_EQ(answers.error().code(), ENOTCONN);
+  EXPECT_THAT(answers.error().what(), testing::HasSubstr("FUSE server"));
+  EXPECT_TRUE(ReleaseWorkspace(state));
 }
 
 TEST_F(WorkspaceTest, OverlayTakesChangesAndLeavesTheTree) {
