@@ -2,6 +2,7 @@
 #include "hook/fuse/mount_session.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -273,6 +274,12 @@ Status MountSession::StartThreads() {
     }
   }
   return {};
+}
+
+bool MountSession::cut_off() const {
+  // The device is in error as soon as there is no connection any more, whoever reads from it.
+  pollfd device = {device_, 0, 0};
+  return ::poll(&device, 1, 0) == 1 && (device.revents & POLLERR) != 0;
 }
 
 UniqueFd MountSession::TakeMount() {

@@ -47,6 +47,8 @@ class MountSession {
   // The detached mount, once; for the caller to attach.
   UniqueFd TakeMount();
   bool ended() const { return running_ == 0; }
+  // Unmounted, or cut off: it is about to end, if it has not ended.
+  bool cut_off() const;
   bool passthrough() const { return file_system_->backing.enabled(); }
   FileSystem& file_system() { return *file_system_; }
 

@@ -244,13 +244,26 @@ Server::Answer Server::HandleMount(const MountRequest& request, std::vector<Uniq
   return answer;
 }
 
+// A mount that was unmounted ends in its threads' own time. Who made it does not wait for that to
+// make the next one of that name: a container that is started again.
+Status Server::FreeId(const std::string& id) {
+  const auto found = mounts_.find(id);
+  if (found == mounts_.end()) {
+    return {};
+  }
+  if (!found->second->session->cut_off()) {
+    return MakeError(EEXIST, "mount " + Quoted(id) + " is there already");
+  }
+  ending_.push_back(std::move(found->second));
+  mounts_.erase(found);
+  return {};
+}
+
 Result<UniqueFd> Server::Mount(const MountRequest& request, std::vector<UniqueFd> fds,
                                bool& passthrough) {
   RETURN_IF_ERROR(CheckMount(request, fds.size()));
-  if (mounts_.contains(request.id())) {
-    return MakeError(EEXIST, "mount " + Quoted(request.id()) + " is there already");
-  }
-  if (mounts_.size() >= most_mounts_) {
+  RETURN_IF_ERROR(FreeId(request.id()));
+  if (mounts_.size() + ending_.size() >= most_mounts_) {
     return MakeError(ENFILE, "the server has " + std::to_string(most_mounts_) +
                                  " mounts, as many as its limit of open files allows");
   }
@@ -338,6 +351,7 @@ void Server::Reap() {
     return;
   }
   std::erase_if(mounts_, [](const auto& entry) { return entry.second->session->ended(); });
+  std::erase_if(ending_, [](const auto& mounted) { return mounted->session->ended(); });
 }
 
 }  // namespace actiondfs::fuse

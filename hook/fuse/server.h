@@ -61,6 +61,7 @@ class Server {
   Answer HandleMount(const MountRequest& request, std::vector<UniqueFd> fds);
   Answer HandleStats(const std::string& id);
   Answer HandleList() const;
+  Status FreeId(const std::string& id);
   Result<UniqueFd> Mount(const MountRequest& request, std::vector<UniqueFd> fds, bool& passthrough);
   void Reap();
 
@@ -70,6 +71,7 @@ class Server {
   size_t most_mounts_;
   Pool pool_;
   std::map<std::string, std::unique_ptr<Mounted>> mounts_;
+  std::vector<std::unique_ptr<Mounted>> ending_;  // unmounted, and their id is another's
   std::vector<UniqueFd> clients_;
   bool accept_paused_ = false;  // descriptors were short
 };
