@@ -2,6 +2,7 @@
 #include "hook/record/record.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -140,13 +141,16 @@ bool EndsInsideALine(int fd, off_t size) {
 }
 
 Status AppendTo(int fd, std::string_view line) {
+  // Another one's line is seen to grow while it is written, and would be taken for a part. Where
+  // the file system has no locks, no more than an empty line comes of that.
+  (void)::flock(fd, LOCK_EX);
   ASSIGN_OR_RETURN(const struct stat st, StatFd(fd));
   if (!S_ISREG(st.st_mode)) {
     return MakeError(EINVAL, "expected a regular file");
   }
   std::string data = EndsInsideALine(fd, st.st_size) ? "\n" : "";
   data.append(line).append("\n");
-  // One write: with O_APPEND, lines of several processes do not mix.
+  // One write: with O_APPEND it is at the end also where somebody else appends without the lock.
   const ssize_t written = ::write(fd, data.data(), data.size());
   if (written < 0) {
     return ErrnoError("append");

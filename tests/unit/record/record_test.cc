@@ -145,5 +145,26 @@ TEST(RecordAppendTest, TwoProcessesAtOnceLoseNoLine) {
   EXPECT_EQ(whole, 2 * kLines);
 }
 
+// A line over several pages is not all there at once, and must not be taken for what a crash left.
+TEST(RecordAppendTest, LongLinesOfSeveralProcessesHaveNoEmptyOnesBetween) {
+  const TestDir dir;
+  constexpr int kLines = 300;
+  const std::string line(20000, 'x');
+  const auto append_many = [&] {
+    for (int i = 0; i < kLines; ++i) {
+      if (!Append(dir / "runs", line)) {
+        return false;
+      }
+    }
+    return true;
+  };
+  const pid_t first = InChild(append_many);
+  const pid_t second = InChild(append_many);
+  EXPECT_TRUE(Succeeded(first));
+  EXPECT_TRUE(Succeeded(second));
+  const auto size = static_cast<size_t>(StatAt(AT_FDCWD, dir / "runs").value().st_size);
+  EXPECT_EQ(size, 2 * kLines * (line.size() + 1));
+}
+
 }  // namespace
 }  // namespace actiondfs::record
