@@ -39,6 +39,7 @@ TEST_FOLDERS = {
     "tests/unit/apps": {"apps"},
     "tests/fuzz": {"shared", "tree", "cas", "oci", "plan", "mount", "fuse", "record"},
     "tests/cli": set(),
+    "tests/crash": set(),
     "tests/fuse": set(),
     "tests/runtime": set(),
     "tests/checklist": set(),

@@ -13,7 +13,7 @@ usage: tests/run.sh [--quick | --long] [-L LABEL]
   --quick    only the normal build and its tests
   --long     the conformance suite on the kernel backend, too; each fuzz target for ten minutes
   -L LABEL   only tests with this label (unit, layering, fuzz, cli, conformance, fuse, kernel,
-             runtime, checklist, bench); implies --quick
+             runtime, checklist, crash, bench); implies --quick
 USAGE
 }
 
