@@ -175,7 +175,7 @@ MUTANTS = (
            edit(FUSE_MOUNT, FUSE_FLAGS, FUSE_FLAGS.replace(" | MOUNT_ATTR_NODEV", "")), script("lock")),
     Mutant("overlay-nodev", "nodev in overlay mode",
            edit(OVERLAY, OVERLAY_FLAGS, "context.Create(MOUNT_ATTR_NOSUID)"),
-           script("hostile", "HostileTest.test_devices_do_not_work"), WITH_HOSTILE),
+           script("hostile", "HostileTest.test_device_below_an_overlay_does_not_work"), WITH_HOSTILE),
     Mutant("fuse-readonly", "mode readonly is a read-only mount",
            edit(FUSE_MOUNT, FUSE_FLAGS, FUSE_FLAGS.replace("options.read_only ? MOUNT_ATTR_RDONLY : 0U", "0U")), script("lock")),
     # The inputs.
