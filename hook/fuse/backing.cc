@@ -5,6 +5,7 @@
 
 #include <iterator>
 #include <memory>
+#include <utility>
 
 #include "hook/fuse/wire.h"
 
@@ -34,16 +35,53 @@ void Backing::LeaveIdle(OpenState& state) {
   }
 }
 
-void Backing::CloseId(OpenState& state) {
-  auto id = static_cast<uint32_t>(state.backing_id);
-  // It fails only for an id that the kernel does not know: nothing is left to close then.
-  (void)::ioctl(device_, wire::kIoctlBackingClose, &id);
-  state.backing_id = 0;
+void Backing::BecomeIdle(Node& node) {
+  idle_.push_back(&node);
+  node.open->idle_position = std::prev(idle_.end());
+  node.open->idle = true;
 }
 
-Backing::Grant Backing::Count(OpenState& state) {
+void Backing::Note(const Node& node) {
+  NodeRecord* record = records_ != nullptr ? records_->Of(node) : nullptr;
+  if (record != nullptr) {
+    record->refused.store(node.open->refused, std::memory_order_relaxed);
+    record->backing_id.store(node.open->backing_id, std::memory_order_relaxed);
+    record->opens.store(node.open->opens, std::memory_order_release);
+  }
+}
+
+void Backing::Restore(Node& node) {
+  const NodeRecord& record = *records_->Of(node);
+  const uint32_t opens = record.opens.load(std::memory_order_acquire);
+  const int32_t id = record.backing_id.load(std::memory_order_relaxed);
+  const bool refused = record.refused.load(std::memory_order_relaxed);
+  if (opens == 0 && id == 0 && !refused) {
+    return;
+  }
+  const std::lock_guard lock(mutex_);
+  OpenState& state = StateOf(node);
+  state.backing_id = id;
+  state.refused = refused;
+  state.opens = opens;
+  if (opens > 0) {
+    state.mode = id != 0 ? OpenMode::kPassthrough : OpenMode::kCached;
+  } else if (id != 0) {
+    BecomeIdle(node);
+  }
+}
+
+void Backing::CloseId(Node& node) {
+  auto id = static_cast<uint32_t>(std::exchange(node.open->backing_id, 0));
+  Note(node);  // first: a later process may not use an id that is closed
+  // It fails only for an id that the kernel does not know: nothing is left to close then.
+  (void)::ioctl(device_, wire::kIoctlBackingClose, &id);
+}
+
+Backing::Grant Backing::Count(Node& node) {
+  OpenState& state = *node.open;
   LeaveIdle(state);
   ++state.opens;
+  Note(node);
   return {state.mode, state.backing_id};
 }
 
@@ -61,7 +99,7 @@ Errno<Backing::Grant> Backing::Acquire(Node& node,
       }
     }
     if (state.mode != OpenMode::kClosed) {
-      return Count(state);
+      return Count(node);
     }
   }
   // Without the lock: this may have to wait for a disk.
@@ -73,7 +111,7 @@ Errno<Backing::Grant> Backing::Acquire(Node& node,
   OpenState& state = StateOf(node);
   if (state.opens > 0 || state.backing_id != 0) {
     state.mode = state.opens > 0 ? state.mode : OpenMode::kPassthrough;
-    return Count(state);  // somebody else was faster
+    return Count(node);  // somebody else was faster
   }
   wire::BackingMap map = {file->get(), 0, 0};
   const int id = ::ioctl(device_, wire::kIoctlBackingOpen, &map);
@@ -87,13 +125,15 @@ Errno<Backing::Grant> Backing::Acquire(Node& node,
     state.mode = OpenMode::kCached;
     enabled_ = enabled_ && errno != EPERM && errno != ENOTTY;
   }
-  return Count(state);
+  return Count(node);
 }
 
 void Backing::Release(Node& node) {
   const std::lock_guard lock(mutex_);
   OpenState& state = StateOf(node);
-  if (--state.opens > 0) {
+  --state.opens;
+  Note(node);
+  if (state.opens > 0) {
     return;
   }
   node.is_open.store(false, std::memory_order_relaxed);
@@ -101,12 +141,10 @@ void Backing::Release(Node& node) {
   if (state.backing_id == 0) {
     return;
   }
-  idle_.push_back(&node);
-  state.idle_position = std::prev(idle_.end());
-  state.idle = true;
+  BecomeIdle(node);
   if (idle_.size() > kMaxIdle) {
-    OpenState& oldest = *idle_.front()->open;
-    LeaveIdle(oldest);
+    Node& oldest = *idle_.front();
+    LeaveIdle(*oldest.open);
     CloseId(oldest);
   }
 }
@@ -116,7 +154,7 @@ void Backing::Forget(Node& node) {
   if (node.open) {
     LeaveIdle(*node.open);
     if (node.open->backing_id != 0) {
-      CloseId(*node.open);
+      CloseId(node);
     }
   }
 }

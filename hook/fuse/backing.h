@@ -15,6 +15,7 @@
 #include "hook/base/unique_fd.h"
 #include "hook/fuse/errno_result.h"
 #include "hook/fuse/node.h"
+#include "hook/fuse/node_records.h"
 
 namespace actiondfs::fuse {
 
@@ -26,6 +27,10 @@ class Backing {
   // `device` is the mount's /dev/fuse, borrowed. Until Enable all files go without passthrough.
   explicit Backing(int device) : device_(device) {}
   void Enable();
+  // Before the first open: what is open, and by which id, is recorded from now on.
+  void Record(NodeRecords& records) { records_ = &records; }
+  // What an earlier process had recorded of the node; before anything else.
+  void Restore(Node& node);
   bool enabled() const;
 
   struct Grant {
@@ -42,11 +47,14 @@ class Backing {
 
  private:
   static OpenState& StateOf(Node& node);
-  Grant Count(OpenState& state);
-  void CloseId(OpenState& state);
+  Grant Count(Node& node);
+  void CloseId(Node& node);
+  void BecomeIdle(Node& node);
   void LeaveIdle(OpenState& state);
+  void Note(const Node& node);
 
   const int device_;
+  NodeRecords* records_ = nullptr;
   mutable std::mutex mutex_;
   bool enabled_ = false;   // mutex_
   std::list<Node*> idle_;  // mutex_; the longest idle first

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <memory>
 #include <utility>
 
 #include "hook/fuse/reply.h"
@@ -20,10 +21,16 @@ class RealFile {
  public:
   RealFile(FileSystem& fs, Node& node, const fuse_file_info* fi, int flags) {
     if (fi != nullptr && fi->fh != 0) {
-      fd_ = FromNumber<const FileHandle>(fi->fh)->fd.get();
-      return;
+      const auto* handle = fs.handles.Find<FileHandle>(fi->fh);
+      if (handle == nullptr) {
+        handle = OpenAgain(fs, node, fi->fh);
+      }
+      if (handle != nullptr) {
+        fd_ = handle->fd.get();
+        return;
+      }
     }
-    auto opened = node.staged ? fs.stage->Open(node, flags) : fs.inputs.OpenBlob(node, flags);
+    auto opened = Open(fs, node, flags);
     if (!opened) {
       error_ = opened.error();
       return;
@@ -35,6 +42,25 @@ class RealFile {
   int fd() const { return fd_; }
 
  private:
+  static Errno<UniqueFd> Open(FileSystem& fs, Node& node, int flags) {
+    return node.staged ? fs.stage->Open(node, flags) : fs.inputs.OpenBlob(node, flags);
+  }
+
+  // For a handle of a process that was killed. What it was opened for was the kernel's to check,
+  // and it still does. Null: for the occasion only.
+  static const FileHandle* OpenAgain(FileSystem& fs, Node& node, uint64_t number) {
+    Claim claim;
+    if (!claim.Take(fs.budget, Resource::kDescriptors, 1)) {
+      return nullptr;
+    }
+    auto opened = Open(fs, node, node.staged ? O_RDWR : O_RDONLY);
+    if (!opened) {
+      return nullptr;
+    }
+    return &fs.handles.Adopt(
+        number, std::make_unique<FileHandle>(fs.handles, std::move(claim), std::move(*opened)));
+  }
+
   UniqueFd own_;
   int fd_ = -1;
   int error_ = 0;

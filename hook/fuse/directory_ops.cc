@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "hook/fuse/reply.h"
+#include "hook/fuse/restore.h"
 
 namespace actiondfs::fuse {
 namespace {
@@ -30,7 +31,19 @@ constexpr size_t kHandleBytes = 256;
 
 struct DirectoryHandle : OpenHandle {
   explicit DirectoryHandle(FileSystem& file_system)
-      : OpenHandle(file_system.handles), fs(file_system) {}
+      : OpenHandle(file_system.handles),
+        fs(file_system),
+        number(file_system.handles.NumberOf(this)) {}
+  // For a stream of a process that was killed.
+  DirectoryHandle(FileSystem& file_system, uint64_t old_number)
+      : OpenHandle(file_system.handles), fs(file_system), number(old_number) {}
+  ~DirectoryHandle() override {
+    if (recorded) {
+      fs.kept->streams().Free(number);
+    }
+  }
+  DirectoryHandle(const DirectoryHandle&) = delete;
+  DirectoryHandle& operator=(const DirectoryHandle&) = delete;
 
   // Takes the names; false: the mount holds too much.
   bool Hold(std::vector<stage::Listed> names) {
@@ -43,19 +56,29 @@ struct DirectoryHandle : OpenHandle {
       return false;
     }
     staged = std::move(names);
+    if (fs.kept && (recorded || !staged.empty())) {
+      fs.kept->streams().Write(number, staged);
+      recorded = true;
+    }
     return true;
   }
 
   FileSystem& fs;
+  const uint64_t number;  // the kernel's
   Claim itself;
   std::mutex mutex;
+  bool recorded = false;              // mutex
   Claim listed;                       // mutex; for the names below
   std::vector<stage::Listed> staged;  // mutex
   std::vector<std::string> roots;     // mutex; of the top of many roots
 };
 
-DirectoryHandle& HandleOf(const fuse_file_info& fi) {
-  return *FromNumber<DirectoryHandle>(fi.fh);
+// One that is not known is of a process that was killed, and had no names yet, or no room to record
+// them: it begins anew.
+DirectoryHandle& HandleOf(FileSystem& fs, const fuse_file_info& fi, bool& anew) {
+  auto* handle = fs.handles.Find<DirectoryHandle>(fi.fh);
+  anew = handle == nullptr;
+  return anew ? fs.handles.Adopt(fi.fh, std::make_unique<DirectoryHandle>(fs, fi.fh)) : *handle;
 }
 
 // One READDIR: where it reads and what it has gathered.
@@ -243,14 +266,15 @@ void OpenDir(fuse_req_t req, fuse_ino_t id, fuse_file_info* fi) {
     ReplyErrno(req, ENOMEM);
     return;
   }
-  fi->fh = ToNumber(handle.get());
+  fi->fh = handle->number;
   if (fuse_reply_open(req, fi) == 0) {
     (void)handle.release();  // RELEASEDIR brings it back
   }
 }
 
 void ReleaseDir(fuse_req_t req, fuse_ino_t /*id*/, fuse_file_info* fi) {
-  delete FromNumber<DirectoryHandle>(fi->fh);
+  FileSystem& fs = FileSystemOf(req);
+  fs.handles.Take(fi->fh).reset();
   ReplyErrno(req, 0);
 }
 
@@ -310,9 +334,10 @@ void Read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, fuse_file_in
     return;
   }
   {
-    DirectoryHandle& handle = HandleOf(*fi);
+    bool anew = false;
+    DirectoryHandle& handle = HandleOf(fs, *fi, anew);
     const std::lock_guard lock(handle.mutex);
-    if (offset == 0) {  // the first time, or rewinddir(3)
+    if (offset == 0 || anew) {  // the first time, or rewinddir(3)
       if (auto taken = TakeSnapshot(fs, node, handle); !taken) {
         error = taken.error();
       }
@@ -355,6 +380,16 @@ void SyncDir(fuse_req_t req, fuse_ino_t id, int datasync, fuse_file_info* /*fi*/
 }
 
 }  // namespace
+
+void RestoreStreams(FileSystem& fs) {
+  for (StreamRecords::Stream& stream : fs.kept->streams().Read()) {
+    auto handle = std::make_unique<DirectoryHandle>(fs, stream.fh);
+    handle->recorded = true;
+    if (handle->Hold(std::move(stream.names))) {
+      fs.handles.Adopt(stream.fh, std::move(handle));
+    }
+  }
+}
 
 void AddDirectoryOps(fuse_lowlevel_ops& ops) {
   ops.opendir = Guarded<OpenDir>::Call;

@@ -25,6 +25,14 @@ Errno<UniqueFd> OpenReal(FileSystem& fs, Node& node, int flags) {
   return (flags & O_PATH) != 0 ? fs.stage->OpenPath(node) : fs.stage->Open(node, flags);
 }
 
+void CountWriters(FileSystem& fs, Node& node, int change) {
+  const auto difference = static_cast<uint32_t>(change);
+  node.writers.fetch_add(difference, std::memory_order_relaxed);
+  if (fs.kept && node.id != 0) {
+    fs.kept->nodes().Of(node)->writers.fetch_add(difference, std::memory_order_relaxed);
+  }
+}
+
 // What the kernel is told of an open file.
 struct Opened {
   Backing::Grant grant = {};
@@ -50,8 +58,11 @@ Errno<Opened> Open(FileSystem& fs, Node& node, int flags) {
     opened.handle = std::make_unique<FileHandle>(fs.handles, std::move(claim), std::move(*fd));
   }
   fs.nodes.Reference(node);
+  if (node.staged) {
+    fs.stage->KeepOpen(node);
+  }
   if (node.staged && Writes(flags)) {
-    node.writers.fetch_add(1, std::memory_order_relaxed);
+    CountWriters(fs, node, 1);
     if ((flags & O_ACCMODE) == O_RDWR) {
       node.mapped_writable.store(true, std::memory_order_relaxed);
     }
@@ -60,9 +71,9 @@ Errno<Opened> Open(FileSystem& fs, Node& node, int flags) {
 }
 
 void Close(FileSystem& fs, Node& node, int flags, uint64_t fh) {
-  const std::unique_ptr<FileHandle> handle(FromNumber<FileHandle>(fh));
+  const std::unique_ptr<OpenHandle> handle = fs.handles.Take(fh);
   if (node.staged && Writes(flags)) {
-    node.writers.fetch_sub(1, std::memory_order_relaxed);
+    CountWriters(fs, node, -1);
     NoteFullStage(fs);
   }
   fs.backing.Release(node);
@@ -92,7 +103,7 @@ void OpenFile(fuse_req_t req, fuse_ino_t id, fuse_file_info* fi) {
     // fails for an inode that the kernel does not have: nothing is cached then.
     (void)fuse_lowlevel_notify_inval_inode(fs.session, id, -1, 0);
   }
-  const wire::OpenOut out = OpenOutOf(opened->grant, opened->handle.get());
+  const wire::OpenOut out = OpenOutOf(fs, opened->grant, opened->handle.get());
   if (fuse_reply_buf(req, reinterpret_cast<const char*>(&out), sizeof(out)) != 0) {
     // Nobody will release what nobody got.
     opened->handle.reset();
@@ -127,7 +138,7 @@ Errno<Created> OpenNew(FileSystem& fs, Errno<Node*> made, const struct stat& st,
   }
   Created created;
   created.out.entry = EntryOut(fs, node, st);
-  created.out.open = OpenOutOf(opened->grant, opened->handle.get());
+  created.out.open = OpenOutOf(fs, opened->grant, opened->handle.get());
   created.node = &node;
   created.handle = std::move(opened->handle);
   return created;

@@ -5,6 +5,8 @@
 #include <shared_mutex>
 #include <utility>
 
+#include "hook/fuse/restore.h"
+
 namespace actiondfs::fuse {
 namespace {
 
@@ -15,8 +17,10 @@ constexpr double kMappedTimeout = 1;
 }  // namespace
 
 FileSystem::FileSystem(FileSystemOptions the_options, int device, cas::BlobStore store,
-                       UniqueFd stage_dir, tree::DirectoryCache& cache, Pool& pool)
+                       UniqueFd stage_dir, tree::DirectoryCache& cache, Pool& pool,
+                       std::unique_ptr<KeptState> the_kept)
     : options(std::move(the_options)),
+      kept(std::move(the_kept)),
       log("actiondfs: mount " + options.id),
       backing(device),
       budget(pool),
@@ -29,18 +33,34 @@ FileSystem::FileSystem(FileSystemOptions the_options, int device, cas::BlobStore
             }),
       inputs(options.inputs, std::move(store), cache, nodes, budget, stats, log),
       pruner(nodes, inputs, budget, options.prune),
-      stage_fd_(std::move(stage_dir)) {}
+      stage_fd_(std::move(stage_dir)) {
+  if (kept) {
+    nodes.Record(kept->nodes());
+    backing.Record(kept->nodes());
+    handles.SetLife(kept->life());
+  }
+}
 
-Status FileSystem::Start() {
+Status FileSystem::LoadRoot() {
   stats.Add(Stat::mounts);
   if (!options.inputs.many_roots) {
     RETURN_IF_ERROR(inputs.LoadRoot());
   }
   if (stage_fd_.valid()) {
-    stage = std::make_unique<StageTree>(std::move(stage_fd_), nodes, inputs, budget, stats);
-    RETURN_IF_ERROR(stage->Start());
+    stage =
+        std::make_unique<StageTree>(std::move(stage_fd_), nodes, inputs, budget, stats, kept.get());
   }
   return {};
+}
+
+Status FileSystem::Start() {
+  RETURN_IF_ERROR(LoadRoot());
+  return stage ? stage->Start() : Status();
+}
+
+Status FileSystem::StartAgain() {
+  RETURN_IF_ERROR(LoadRoot());
+  return Restore(*this);
 }
 
 Errno<struct stat> FileSystem::Attributes(Node& node) {

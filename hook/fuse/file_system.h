@@ -15,6 +15,7 @@
 #include "hook/fuse/budget.h"
 #include "hook/fuse/errno_result.h"
 #include "hook/fuse/inputs.h"
+#include "hook/fuse/kept_state.h"
 #include "hook/fuse/log.h"
 #include "hook/fuse/node_table.h"
 #include "hook/fuse/open_handle.h"
@@ -38,12 +39,15 @@ struct FileSystemOptions {
 
 class FileSystem {
  public:
-  // `device` is the mount's /dev/fuse, borrowed. An invalid `stage`: read-only.
+  // `device` is the mount's /dev/fuse, borrowed. An invalid `stage`: read-only. `kept` may be null:
+  // then the mount ends with this process.
   FileSystem(FileSystemOptions options, int device, cas::BlobStore store, UniqueFd stage,
-             tree::DirectoryCache& cache, Pool& pool);
+             tree::DirectoryCache& cache, Pool& pool, std::unique_ptr<KeptState> kept);
 
   // Reads the root and readies the stage; before the first request.
   Status Start();
+  // The same where an earlier process has served this mount: all is as `kept` has it.
+  Status StartAgain();
 
   bool strict() const { return stage != nullptr; }
   bool IsTopOfManyRoots(const Node& node) const {
@@ -68,6 +72,7 @@ class FileSystem {
   // Borrowed; set before the first request.
   fuse_session* session = nullptr;
   MountSession* owner = nullptr;
+  const std::unique_ptr<KeptState> kept;
   Stats stats;
   Log log;
   Backing backing;
@@ -79,6 +84,8 @@ class FileSystem {
   OpenHandles handles;  // the last: those that are left go before what they refer to
 
  private:
+  Status LoadRoot();
+
   UniqueFd stage_fd_;
 };
 

@@ -50,6 +50,11 @@ void Init(void* /*userdata*/, fuse_conn_info* conn) {
   conn->time_gran = 1;
 }
 
+uint64_t FlagsOf(const wire::InitIn& init) {
+  const uint64_t more = (init.flags & wire::kInitExt) != 0 ? init.flags2 : 0;
+  return init.flags | more << 32;
+}
+
 fuse_lowlevel_ops AllOps() {
   fuse_lowlevel_ops ops = {};
   ops.init = Init;
@@ -83,14 +88,26 @@ struct MountSession::Io {
 
   static ssize_t Write(int fd, iovec* parts, int count, void* userdata) {
     MountSession& self = Of(userdata);
+    if (self.replaying_) {
+      return Size(parts, count);
+    }
     const bool is_init = self.init_unique_.load(std::memory_order_relaxed) != 0 && count >= 2 &&
                          self.EditInit(parts);
+    RequestJournal::NoteReply(parts, count);
     self.replies_.fetch_add(1, std::memory_order_release);
     const ssize_t written = ::writev(fd, parts, count);
     if (is_init) {
       self.initialised_.set_value();
     }
     return written;
+  }
+
+  static ssize_t Size(const iovec* parts, int count) {
+    size_t size = 0;
+    for (int i = 0; i < count; ++i) {
+      size += parts[i].iov_len;
+    }
+    return static_cast<ssize_t>(size);
   }
 
   static ssize_t Splice(int in, off_t* in_offset, int out, off_t* out_offset, size_t size,
@@ -111,11 +128,12 @@ void MountSession::NoteInit(const char* request, size_t size) {
     return;
   }
   std::memcpy(&init, request + sizeof(header), std::min(size - sizeof(header), sizeof(init)));
-  uint64_t flags = init.flags;
-  if ((flags & wire::kInitExt) != 0) {
-    flags |= uint64_t{init.flags2} << 32;
-  }
+  const uint64_t flags = FlagsOf(init);
   kernel_flags_ = flags;
+  if (file_system_->kept) {
+    const bool passthrough = (flags & wire::kPassthrough) != 0 && file_system_->options.passthrough;
+    file_system_->kept->SetInit({request, size}, passthrough);
+  }
   init_unique_ = header.unique;
 }
 
@@ -161,8 +179,10 @@ bool MountSession::AnswerTmpfile(const fuse_buf& buffer) {
     const size_t size = out != nullptr ? sizeof(*out) : 0;
     fuse_out_header reply = {static_cast<uint32_t>(sizeof(reply) + size), -error, header.unique};
     iovec parts[2] = {{&reply, sizeof(reply)}, {const_cast<wire::CreateOut*>(out), size}};
+    const int count = out != nullptr ? 2 : 1;
+    RequestJournal::NoteReply(parts, count);
     replies_.fetch_add(1, std::memory_order_release);
-    return ::writev(device_, parts, out != nullptr ? 2 : 1) >= 0;
+    return ::writev(device_, parts, count) >= 0;
   };
   const NewFile file = {
       {.mode = S_IFREG | (request.mode & 07777), .owner = {header.uid, header.gid}},
@@ -180,7 +200,47 @@ bool MountSession::AnswerTmpfile(const fuse_buf& buffer) {
   return true;
 }
 
-bool MountSession::ServeOne(fuse_buf& buffer) {
+bool MountSession::AnswerAgain(const RequestSlot& slot, const fuse_buf& buffer) const {
+  fuse_in_header request = {};
+  std::memcpy(&request, buffer.mem, sizeof(request));
+  fuse_out_header done = {sizeof(done), 0, request.unique};
+  char reply[RequestSlot::kMaxReply] = {};
+  const std::string_view known = slot.Reply();
+  if (known.size() >= sizeof(done)) {
+    std::ranges::copy(known, reply);
+    std::memcpy(&done, reply, sizeof(done));
+    done.unique = request.unique;
+  } else if (request.opcode != wire::kOpRelease) {
+    return false;
+  }
+  // A release that was begun may have been counted: at worst the node stays as long as the mount.
+  std::memcpy(reply, &done, sizeof(done));
+  (void)!::write(device_, reply, done.len);  // it fails where nobody waits any more
+  return true;
+}
+
+void MountSession::ProcessNew(const fuse_buf& buffer) {
+  if (!AnswerTmpfile(buffer)) {
+    fuse_session_process_buf(session_, &buffer);
+  }
+}
+
+void MountSession::Process(const fuse_buf& buffer, RequestSlot* slot) {
+  fuse_in_header header = {};
+  if (slot == nullptr || buffer.size < sizeof(header)) {
+    ProcessNew(buffer);
+    return;
+  }
+  std::memcpy(&header, buffer.mem, sizeof(header));
+  bool taken_over = false;
+  RequestSlot& request = file_system_->kept->journal().Begin(*slot, header.unique, taken_over);
+  if (!taken_over || !AnswerAgain(request, buffer)) {
+    ProcessNew(buffer);
+  }
+  RequestJournal::End(request);
+}
+
+bool MountSession::ServeOne(fuse_buf& buffer, RequestSlot* slot) {
   const int size = fuse_session_receive_buf(session_, &buffer);
   if (fuse_session_exited(session_) != 0) {
     return false;  // ENODEV, that is: the mount is gone; or the server stops
@@ -191,9 +251,7 @@ bool MountSession::ServeOne(fuse_buf& buffer) {
   if (size <= 0) {
     return false;
   }
-  if (!AnswerTmpfile(buffer)) {
-    fuse_session_process_buf(session_, &buffer);
-  }
+  Process(buffer, slot);
   try {
     file_system_->pruner.Work(session_, device_);
   } catch (const std::bad_alloc&) {
@@ -203,8 +261,9 @@ bool MountSession::ServeOne(fuse_buf& buffer) {
 }
 
 void MountSession::Serve() {
+  RequestSlot* slot = file_system_->kept ? file_system_->kept->journal().Claim() : nullptr;
   fuse_buf buffer = {};
-  while (ServeOne(buffer)) {
+  while (ServeOne(buffer, slot)) {
   }
   std::free(buffer.mem);  // NOLINT(cppcoreguidelines-no-malloc): libfuse's own
   if (running_.fetch_sub(1) == 1) {
@@ -226,8 +285,9 @@ Status MountSession::Begin(SessionOptions options, cas::BlobStore store, UniqueF
                            tree::DirectoryCache& cache, Pool& pool) {
   ASSIGN_OR_RETURN(UniqueFd device, OpenFuseDevice());
   const bool read_only = !stage.valid();
-  file_system_ = std::make_unique<FileSystem>(std::move(options.file_system), device.get(),
-                                              std::move(store), std::move(stage), cache, pool);
+  file_system_ =
+      std::make_unique<FileSystem>(std::move(options.file_system), device.get(), std::move(store),
+                                   std::move(stage), cache, pool, std::move(options.kept));
   file_system_->owner = this;
   RETURN_IF_ERROR(file_system_->Start());
 
@@ -239,6 +299,67 @@ Status MountSession::Begin(SessionOptions options, cas::BlobStore store, UniqueF
     return MakeError(ETIMEDOUT, "wait for the kernel's FUSE INIT");
   }
   return {};
+}
+
+Result<std::unique_ptr<MountSession>> MountSession::Resume(SessionOptions options, UniqueFd device,
+                                                           cas::BlobStore store, UniqueFd stage,
+                                                           tree::DirectoryCache& cache, Pool& pool,
+                                                           std::function<void()> on_end) {
+  std::unique_ptr<MountSession> session(new MountSession(std::move(on_end)));
+  RETURN_IF_ERROR(session->BeginAgain(std::move(options), std::move(device), std::move(store),
+                                      std::move(stage), cache, pool));
+  return session;
+}
+
+Status MountSession::BeginAgain(SessionOptions options, UniqueFd device, cas::BlobStore store,
+                                UniqueFd stage, tree::DirectoryCache& cache, Pool& pool) {
+  pollfd polled = {device.get(), POLLIN, 0};
+  if (::poll(&polled, 1, 0) >= 0 && (polled.revents & POLLERR) != 0) {
+    return MakeError(ENOTCONN, "the mount is gone");
+  }
+  file_system_ =
+      std::make_unique<FileSystem>(std::move(options.file_system), device.get(), std::move(store),
+                                   std::move(stage), cache, pool, std::move(options.kept));
+  file_system_->owner = this;
+  RETURN_IF_ERROR(file_system_->StartAgain());
+  RETURN_IF_ERROR(OpenSession(std::move(device)));
+  RETURN_IF_ERROR(ReplayInit());
+  RETURN_IF_ERROR(StartThreads());
+  return AskAgain();
+}
+
+Status MountSession::ReplayInit() {
+  std::string init(file_system_->kept->init());
+  constexpr size_t kHeader = sizeof(fuse_in_header);
+  if (init.size() < kHeader) {
+    return MakeError(EPROTO, "a mount without INIT");
+  }
+  wire::InitIn body = {};
+  std::memcpy(&body, init.data() + kHeader, std::min(init.size() - kHeader, sizeof(body)));
+  kernel_flags_ = FlagsOf(body);
+  fuse_buf buffer = {};
+  buffer.size = init.size();
+  buffer.mem = init.data();
+  replaying_ = true;
+  fuse_session_process_buf(session_, &buffer);
+  replaying_ = false;
+  init_seen_ = true;
+  if (file_system_->kept->passthrough()) {
+    file_system_->backing.Enable();
+  }
+  return {};
+}
+
+Status MountSession::AskAgain() const {
+  const fuse_out_header notice = {sizeof(notice), wire::kNotifyResend, 0};
+  if (::write(device_, &notice, sizeof(notice)) != sizeof(notice)) {
+    return ErrnoError("ask the kernel for what was left unanswered");
+  }
+  return {};
+}
+
+KeptState* MountSession::kept() const {
+  return (kernel_flags_ & wire::kHasResend) != 0 ? file_system_->kept.get() : nullptr;
 }
 
 Status MountSession::OpenSession(UniqueFd device) {

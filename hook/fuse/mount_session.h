@@ -28,6 +28,7 @@ namespace actiondfs::fuse {
 struct SessionOptions {
   FileSystemOptions file_system;
   std::string selinux_context;
+  std::unique_ptr<KeptState> kept;  // null: the mount ends with this process
 };
 
 class MountSession {
@@ -38,6 +39,12 @@ class MountSession {
   static Result<std::unique_ptr<MountSession>> Start(SessionOptions options, cas::BlobStore store,
                                                      UniqueFd stage, tree::DirectoryCache& cache,
                                                      Pool& pool, std::function<void()> on_end);
+  // Serves a mount that an earlier process made; `options.kept` is what that left. Fails with
+  // ENOTCONN where the mount is gone.
+  static Result<std::unique_ptr<MountSession>> Resume(SessionOptions options, UniqueFd device,
+                                                      cas::BlobStore store, UniqueFd stage,
+                                                      tree::DirectoryCache& cache, Pool& pool,
+                                                      std::function<void()> on_end);
   // Cuts the mount off if it still lives: whoever uses it gets ENOTCONN. Uses SIGUSR2 to wake the
   // threads.
   ~MountSession();
@@ -49,6 +56,10 @@ class MountSession {
   bool ended() const { return running_ == 0; }
   // Unmounted, or cut off: it is about to end, if it has not ended.
   bool cut_off() const;
+  // What a later process needs to resume it, besides the directories: borrowed. Null where this
+  // kernel could not send it again what was left unanswered (before Linux 6.9).
+  KeptState* kept() const;
+  int device() const { return device_; }
   bool passthrough() const { return file_system_->backing.enabled(); }
   FileSystem& file_system() { return *file_system_; }
 
@@ -57,10 +68,20 @@ class MountSession {
   explicit MountSession(std::function<void()> on_end) : on_end_(std::move(on_end)) {}
   Status Begin(SessionOptions options, cas::BlobStore store, UniqueFd stage,
                tree::DirectoryCache& cache, Pool& pool);
+  Status BeginAgain(SessionOptions options, UniqueFd device, cas::BlobStore store, UniqueFd stage,
+                    tree::DirectoryCache& cache, Pool& pool);
+  // Has libfuse go through the INIT of an earlier process.
+  Status ReplayInit();
+  Status AskAgain() const;
   Status OpenSession(UniqueFd device);
   Status StartThreads();
   void Serve();
-  bool ServeOne(fuse_buf& buffer);  // false: no more will come
+  // False: no more will come. `slot` may be null.
+  bool ServeOne(fuse_buf& buffer, RequestSlot* slot);
+  void Process(const fuse_buf& buffer, RequestSlot* slot);
+  void ProcessNew(const fuse_buf& buffer);
+  // True where the request of an earlier process needs no more than its answer.
+  bool AnswerAgain(const RequestSlot& slot, const fuse_buf& buffer) const;
   // The kernel's INIT: what it offers, and the reply with what libfuse does not know of.
   void NoteInit(const char* request, size_t size);
   bool EditInit(const iovec* parts);
@@ -76,6 +97,7 @@ class MountSession {
   std::atomic<uint64_t> kernel_flags_ = 0;
   std::promise<void> initialised_;
   std::atomic<bool> init_seen_ = false;
+  bool replaying_ = false;  // before there is a thread
   // The kernel orders a reply before the requests that follow from it, on whichever thread they
   // come; counting replies says so in the language's own terms.
   std::atomic<uint64_t> replies_ = 0;

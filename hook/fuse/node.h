@@ -11,6 +11,8 @@
 //     Backing's mutex
 //     StageTree's mutex of cached directory descriptors
 //     NodeTable's mutex
+//       NodeRecords' mutex
+//     DescriptorKeep's mutex
 #ifndef ACTIONDFS_HOOK_FUSE_NODE_H_
 #define ACTIONDFS_HOOK_FUSE_NODE_H_
 
@@ -56,7 +58,9 @@ struct InputDirectory {
 // Guarded by StageTree::names.
 struct StagedPlace {
   std::string name;
-  SharedFd held;  // O_PATH; set: `name` means nothing any more
+  // O_PATH; set: `name` means nothing any more. An invalid one: a file that was removed, and not
+  // kept for the process after that (KeptState).
+  SharedFd held;
 };
 
 enum class OpenMode : uint8_t { kClosed, kPassthrough, kCached };
@@ -76,6 +80,7 @@ struct Node {
   Node* next_in_bucket = nullptr;  // NodeTable's mutex
   uint64_t refs = 0;               // kernel's lookups + children + opens; NodeTable's mutex
   uint64_t ino = 0;                // st_ino
+  uint32_t id = 0;                 // of its record in NodeRecords; 0: it has none
   uint32_t index = 0;  // input: in the parent's Directory (below many roots: of the root)
   mode_t type = 0;     // S_IFMT bits
   bool staged = false;

@@ -41,11 +41,19 @@ NodeTable::~NodeTable() {
 }
 
 uint64_t NodeTable::IdOf(const Node& node) const {
-  return &node == &top_ ? FUSE_ROOT_ID : ToNumber(&node);
+  if (&node == &top_) {
+    return FUSE_ROOT_ID;
+  }
+  return node.id != 0 ? node.id : ToNumber(&node);
 }
 
 Node& NodeTable::FromId(uint64_t id) {
-  return id == FUSE_ROOT_ID ? top_ : *FromNumber<Node>(id);
+  if (id == FUSE_ROOT_ID) {
+    return top_;
+  }
+  // No address is as low as a record's id.
+  return id < NodeRecords::kMaxNodes ? *records_->At(static_cast<uint32_t>(id))
+                                     : *FromNumber<Node>(id);
 }
 
 size_t NodeTable::InputBucket(const Node* parent, uint32_t index) const {
@@ -103,6 +111,7 @@ Node& NodeTable::GetInput(Node& parent, uint32_t index, uint64_t ino, mode_t typ
        node = node->next_in_bucket) {
     if (!node->staged && node->parent == &parent && node->index == index) {
       ++node->refs;
+      CountRefs(*node, 1);
       return *node;
     }
   }
@@ -118,6 +127,9 @@ Node& NodeTable::GetInput(Node& parent, uint32_t index, uint64_t ino, mode_t typ
   }
   ++parent.refs;
   Insert(*node);
+  if (records_ != nullptr) {
+    records_->Add(*node);
+  }
   growth_.fetch_add(1, std::memory_order_relaxed);
   return *node.release();
 }
@@ -141,6 +153,7 @@ Node& NodeTable::GetStaged(Node& parent, std::string_view name, const struct sta
     // Both nodes stay, and the newer one, at the head, is found.
     if (node->staged && node->ino == st.st_ino && node->type == type) {
       ++node->refs;
+      CountRefs(*node, 1);
       return *node;
     }
   }
@@ -156,21 +169,38 @@ Node& NodeTable::GetStaged(Node& parent, std::string_view name, const struct sta
   node->place->name = name;
   ++parent.refs;
   Insert(*node);
+  if (records_ != nullptr) {
+    records_->Add(*node);
+  }
   growth_.fetch_add(1, std::memory_order_relaxed);
   return *node.release();
+}
+
+void NodeTable::CountRefs(const Node& node, int64_t change) {
+  if (node.id != 0) {
+    records_->Of(node)->refs.fetch_add(static_cast<uint64_t>(change), std::memory_order_relaxed);
+  }
 }
 
 void NodeTable::Reference(Node& node) {
   const std::lock_guard lock(mutex_);
   ++node.refs;
+  CountRefs(node, 1);
 }
 
 void NodeTable::Drop(Node& node, uint64_t count) {
+  DropRefs(node, count, true);
+}
+
+void NodeTable::DropRefs(Node& node, uint64_t count, bool recorded) {
   Node* current = &node;
   while (current != nullptr && current != &top_) {
     {
       const std::lock_guard lock(mutex_);
       current->refs -= count;
+      if (recorded) {
+        CountRefs(*current, -static_cast<int64_t>(count));
+      }
       if (current->refs > 0) {
         return;
       }
@@ -178,10 +208,14 @@ void NodeTable::Drop(Node& node, uint64_t count) {
     }
     Node* parent = current->parent;
     on_free_(*current);
+    if (current->id != 0) {
+      records_->Free(current->id);
+    }
     delete current;
     // The child's own reference goes now, and with it perhaps the parent.
     current = parent;
     count = 1;
+    recorded = false;
   }
   if (current != nullptr && &node != &top_) {
     const std::lock_guard lock(mutex_);
@@ -198,12 +232,24 @@ void NodeTable::Move(Node& node, Node& parent, std::string_view name) {
   }
   node.place->name = name;
   node.place->held.reset();
+  if (records_ != nullptr) {
+    records_->Move(node);
+  }
   if (old_parent == &top_) {
     const std::lock_guard lock(mutex_);
     --top_.refs;
   } else {
-    Drop(*old_parent, 1);
+    DropRefs(*old_parent, 1, false);
   }
+}
+
+void NodeTable::Lose(Node& node) {
+  node.place->held = std::make_shared<const UniqueFd>();
+  const std::lock_guard lock(mutex_);
+  Remove(node);
+  node.ino = 0;
+  Insert(node);
+  records_->Of(node)->ino.store(0, std::memory_order_relaxed);
 }
 
 const tree::Directory& NodeTable::SetDirectory(Node& node,
@@ -248,6 +294,69 @@ void NodeTable::VisitNext(size_t count, const std::function<void(const Node&)>& 
     for (const Node* node = buckets_[next_bucket_]; node != nullptr; node = node->next_in_bucket) {
       visit(*node);
       ++seen;
+    }
+  }
+}
+
+Errno<Node*> NodeTable::ParentOf(uint32_t id) {
+  Node* parent = id == NodeRecords::kTop ? &top_
+                 : id < records_->end()  ? records_->At(id)
+                                         : nullptr;
+  if (parent == nullptr || !parent->IsDirectory()) {
+    return Fail(EPROTO);
+  }
+  return parent;
+}
+
+Status NodeTable::Restore() {
+  std::vector<std::unique_ptr<Node>> made;
+  for (uint32_t id = NodeRecords::kFirst; id < records_->end(); ++id) {
+    const NodeRecord& record = records_->record(id);
+    if (record.kind.load(std::memory_order_acquire) == RecordKind::kFree) {
+      records_->Claim(id, nullptr);
+      continue;
+    }
+    auto node = std::make_unique<Node>();
+    node->id = id;
+    node->refs = record.refs.load(std::memory_order_relaxed);
+    node->ino = record.ino.load(std::memory_order_relaxed);
+    node->type = record.type.load(std::memory_order_relaxed);
+    node->staged = record.kind.load(std::memory_order_relaxed) == RecordKind::kStaged;
+    if (node->staged) {
+      node->place = std::make_unique<StagedPlace>();
+      node->place->name = records_->NameOf(record);
+    } else {
+      node->index = NodeRecords::IndexOf(record);
+      if (node->IsDirectory()) {
+        node->directory = std::make_unique<InputDirectory>();
+      }
+    }
+    records_->Claim(id, node.get());
+    made.push_back(std::move(node));
+  }
+  records_->FindFreeNames();
+  for (const auto& node : made) {
+    const auto parent = ParentOf(NodeRecords::ParentOf(records_->record(node->id)));
+    if (!parent) {
+      return MakeError(parent.error(), "a node whose parent is none");
+    }
+    node->parent = *parent;
+    ++node->parent->refs;
+  }
+  const std::lock_guard lock(mutex_);
+  for (auto& node : made) {
+    GrowIfFull();
+    Insert(*node.release());
+  }
+  return {};
+}
+
+void NodeTable::DropUnused() {
+  for (uint32_t id = NodeRecords::kFirst; id < records_->end(); ++id) {
+    Node* node = records_->At(id);
+    if (node != nullptr && node->refs == 0) {
+      Reference(*node);
+      Drop(*node, 1);
     }
   }
 }

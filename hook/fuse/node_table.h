@@ -19,8 +19,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "hook/base/result.h"
 #include "hook/fuse/budget.h"
+#include "hook/fuse/errno_result.h"
 #include "hook/fuse/node.h"
+#include "hook/fuse/node_records.h"
 
 namespace actiondfs::fuse {
 
@@ -32,6 +35,14 @@ class NodeTable {
   ~NodeTable();
   NodeTable(const NodeTable&) = delete;
   NodeTable& operator=(const NodeTable&) = delete;
+
+  // Before the first node: each has a record from now on, and an id that outlives this process.
+  void Record(NodeRecords& records) { records_ = &records; }
+  // Makes the nodes that an earlier process has recorded, before anything else. Neither their
+  // Directories nor their real files are looked at.
+  Status Restore();
+  // What nothing refers to goes: an earlier process was killed before it did that.
+  void DropUnused();
 
   Node& top() { return top_; }
   // FUSE's nodeid and back.
@@ -51,6 +62,9 @@ class NodeTable {
   void Drop(Node& node, uint64_t count);
   // `node` (staged) is at parent/name from now on. StageTree::names is held exclusively.
   void Move(Node& node, Node& parent, std::string_view name);
+  // `node` (staged) is nowhere, and its inode number is free for another. StageTree::names is held
+  // exclusively.
+  void Lose(Node& node);
   // Publishes a directory that was loaded; the first one wins.
   const tree::Directory& SetDirectory(Node& node, std::shared_ptr<const tree::Directory> loaded);
 
@@ -73,6 +87,10 @@ class NodeTable {
   void Insert(Node& node);
   void Remove(Node& node);
   void GrowIfFull();
+  void CountRefs(const Node& node, int64_t change);
+  // `recorded`: they are not those of children, which no record counts.
+  void DropRefs(Node& node, uint64_t count, bool recorded);
+  Errno<Node*> ParentOf(uint32_t id);
 
   void HoldDirectory(std::shared_ptr<const tree::Directory> directory, InputDirectory& of);
   void LetGoOfDirectory(Node& node);
@@ -80,6 +98,7 @@ class NodeTable {
   Budget& budget_;
   const std::function<void(Node&)> on_free_;
   Node top_;
+  NodeRecords* records_ = nullptr;
   mutable std::mutex mutex_;
   std::vector<Node*> buckets_;  // mutex_; a power of two
   size_t count_ = 0;            // mutex_

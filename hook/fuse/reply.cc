@@ -59,7 +59,8 @@ fuse_entry_out EntryOut(const FileSystem& fs, const Node& node, const struct sta
   return out;
 }
 
-wire::OpenOut OpenOutOf(const Backing::Grant& grant, FileHandle* handle) {
+wire::OpenOut OpenOutOf(const FileSystem& fs, const Backing::Grant& grant,
+                        const FileHandle* handle) {
   wire::OpenOut out = {};
   out.open_flags = wire::kOpenNoFlush;
   if (grant.mode == OpenMode::kPassthrough) {
@@ -67,7 +68,7 @@ wire::OpenOut OpenOutOf(const Backing::Grant& grant, FileHandle* handle) {
     out.backing_id = grant.backing_id;
   } else {
     out.open_flags |= wire::kOpenKeepCache;
-    out.fh = ToNumber(handle);
+    out.fh = fs.handles.NumberOf(handle);
   }
   return out;
 }

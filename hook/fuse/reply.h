@@ -47,7 +47,8 @@ fuse_entry_param EntryParam(const FileSystem& fs, const Node& node, const struct
 // The same on the wire.
 fuse_entry_out EntryOut(const FileSystem& fs, const Node& node, const struct stat& st);
 // `fh` is of a file that is not passed through.
-wire::OpenOut OpenOutOf(const Backing::Grant& grant, FileHandle* handle);
+wire::OpenOut OpenOutOf(const FileSystem& fs, const Backing::Grant& grant,
+                        const FileHandle* handle);
 
 // An operation as libfuse calls it: no exception gets into libfuse, and a request that there is not
 // enough memory for fails by itself. (Nothing is allocated after a reply.)

@@ -23,6 +23,7 @@
 #include "hook/fuse/file_ops.h"
 #include "hook/fuse/mount_device.h"
 #include "hook/fuse/mount_session.h"
+#include "hook/fuse/mounted.h"
 
 namespace actiondfs::fuse {
 namespace {
@@ -35,19 +36,6 @@ constexpr size_t kMaxClients = 64;
 
 bool IsPrintableId(const std::string& id) {
   return !id.empty() && id.size() <= kMaxIdLength && Printable(id, kMaxIdLength) == id;
-}
-
-Result<cas::Digest> RootOf(const MountRequest& request) {
-  cas::Digest digest;
-  if (request.many_roots()) {
-    return digest;
-  }
-  if (request.root_hash().size() != digest.hash.size() || request.root_size() < 0) {
-    return MakeError(EINVAL, "root: expected a hash of 32 bytes and a size");
-  }
-  std::copy(request.root_hash().begin(), request.root_hash().end(), digest.hash.begin());
-  digest.size = request.root_size();
-  return digest;
 }
 
 Status CheckMount(const MountRequest& request, size_t fd_count) {
@@ -91,11 +79,34 @@ void OnWake(int /*signal*/) {}
 
 }  // namespace
 
-struct Server::Mounted {
-  std::unique_ptr<MountSession> session;
-  std::string root, cas_name;
-  int64_t since = 0;
-};
+Result<cas::Digest> RootOf(const MountRequest& request) {
+  cas::Digest digest;
+  if (request.many_roots()) {
+    return digest;
+  }
+  if (request.root_hash().size() != digest.hash.size() || request.root_size() < 0) {
+    return MakeError(EINVAL, "root: expected a hash of 32 bytes and a size");
+  }
+  std::copy(request.root_hash().begin(), request.root_hash().end(), digest.hash.begin());
+  digest.size = request.root_size();
+  return digest;
+}
+
+SessionOptions OptionsOf(const MountRequest& request, const cas::Digest& root,
+                         const ServerOptions& server) {
+  SessionOptions options;
+  options.file_system.id = request.id();
+  options.file_system.inputs = {.root = root,
+                                .uid = request.uid(),
+                                .gid = request.gid(),
+                                .inodes_by_content = request.inodes_by_content(),
+                                .many_roots = request.many_roots()};
+  options.file_system.list_roots = request.list_roots();
+  options.file_system.passthrough = server.passthrough && !request.no_passthrough();
+  options.file_system.prune = server.prune;
+  options.selinux_context = request.selinux_context();
+  return options;
+}
 
 struct Server::Answer {
   Reply reply;
@@ -119,7 +130,14 @@ Server::Server(ServerOptions options)
   }
 }
 
-Server::~Server() = default;
+Server::~Server() {
+  for (const auto& [id, mounted] : mounts_) {
+    Unkeep(*mounted);
+  }
+  for (const auto& mounted : ending_) {
+    Unkeep(*mounted);
+  }
+}
 
 Status Server::Prepare() {
   ended_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -137,6 +155,8 @@ Status Server::Prepare() {
 
 Status Server::Run() {
   RETURN_IF_ERROR(Prepare());
+  Resume();
+  RETURN_IF_ERROR(options_.fd_store.Ready());
   while (!options_.exit_when_idle || !mounts_.empty() || !clients_.empty()) {
     // Negative descriptors are skipped by poll(2).
     std::vector<pollfd> polled = {{ended_.get(), POLLIN, 0},
@@ -272,36 +292,32 @@ Result<UniqueFd> Server::Mount(const MountRequest& request, std::vector<UniqueFd
   ASSIGN_OR_RETURN(UniqueFd cas_dir, ReadOnlyView(std::move(fds[0])));
   ASSIGN_OR_RETURN(cas::BlobStore store,
                    cas::BlobStore::Adopt(std::move(cas_dir), request.cas_name(), layout));
-  SessionOptions options;
-  options.file_system.id = request.id();
-  options.file_system.inputs = {.root = root,
-                                .uid = request.uid(),
-                                .gid = request.gid(),
-                                .inodes_by_content = request.inodes_by_content(),
-                                .many_roots = request.many_roots()};
-  options.file_system.list_roots = request.list_roots();
-  options.file_system.passthrough = options_.passthrough && !request.no_passthrough();
-  options.file_system.prune = options_.prune;
-  options.selinux_context = request.selinux_context();
-  const int ended = ended_.get();
-  ASSIGN_OR_RETURN(auto session,
-                   MountSession::Start(std::move(options), std::move(store),
-                                       request.has_stage() ? std::move(fds[1]) : UniqueFd(), cache_,
-                                       pool_, [ended] {
-                                         const uint64_t one = 1;
-                                         // It fails only when the counter is full, and then the
-                                         // loop is awake.
-                                         (void)!::write(ended, &one, sizeof(one));
-                                       }));
+  SessionOptions options = OptionsOf(request, root, options_);
+  UniqueFd stage = request.has_stage() ? std::move(fds[1]) : UniqueFd();
+  // Names of many roots are not recorded.
+  if (options_.fd_store.available() && !request.many_roots()) {
+    ASSIGN_OR_RETURN(options.kept, KeptState::Create());
+    RETURN_IF_ERROR(options.kept->SetRequest(request.SerializeAsString()));
+    if (stage.valid()) {
+      RETURN_IF_ERROR(options.kept->NoteStage(stage.get()));
+    }
+  }
+  ASSIGN_OR_RETURN(auto session, MountSession::Start(std::move(options), std::move(store),
+                                                     std::move(stage), cache_, pool_, Ender()));
   passthrough = session->passthrough();
   UniqueFd mount = session->TakeMount();
-  auto mounted = std::make_unique<Mounted>();
-  mounted->session = std::move(session);
-  mounted->root = request.many_roots() ? "roots" : root.ToString();
-  mounted->cas_name = request.cas_name();
-  mounted->since = ::time(nullptr);
+  auto mounted = std::make_unique<Mounted>(std::move(session), request, root, ::time(nullptr));
+  Keep(*mounted);
   mounts_[request.id()] = std::move(mounted);
   return mount;
+}
+
+std::function<void()> Server::Ender() const {
+  return [ended = ended_.get()] {
+    const uint64_t one = 1;
+    // It fails only when the counter is full, and then the loop is awake.
+    (void)!::write(ended, &one, sizeof(one));
+  };
 }
 
 Server::Answer Server::HandleStats(const std::string& id) {
@@ -350,8 +366,15 @@ void Server::Reap() {
   if (::read(ended_.get(), &count, sizeof(count)) != sizeof(count)) {
     return;
   }
-  std::erase_if(mounts_, [](const auto& entry) { return entry.second->session->ended(); });
-  std::erase_if(ending_, [](const auto& mounted) { return mounted->session->ended(); });
+  const auto forget_ended = [this](const std::unique_ptr<Mounted>& mounted) {
+    const bool ended = mounted->session->ended();
+    if (ended) {
+      Unkeep(*mounted);
+    }
+    return ended;
+  };
+  std::erase_if(mounts_, [&](const auto& entry) { return forget_ended(entry.second); });
+  std::erase_if(ending_, forget_ended);
 }
 
 }  // namespace actiondfs::fuse

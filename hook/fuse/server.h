@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -17,6 +18,7 @@
 #include "hook/base/socket.h"
 #include "hook/base/unique_fd.h"
 #include "hook/fuse/budget.h"
+#include "hook/fuse/fd_store.h"
 #include "hook/tree/directory_cache.h"
 
 namespace actiondfs {
@@ -37,13 +39,15 @@ struct ServerOptions {
   size_t cache_bytes = size_t{256} << 20;  // of parsed Directories
   // The descriptors' pool is set by the server.
   Limits limits = kDefaultLimits;
-  bool prune = true;  // false: as on kernels before 6.18
+  bool prune = true;             // false: as on kernels before 6.18
+  FdStore fd_store;              // of a service manager; may keep nothing
+  std::vector<PassedFd> stored;  // what an earlier process had stored there
 };
 
 class Server {
  public:
   explicit Server(ServerOptions options);
-  ~Server();  // cuts off the mounts that are left
+  ~Server();  // cuts off the mounts that are left, and no process resumes them
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
@@ -63,7 +67,15 @@ class Server {
   Answer HandleList() const;
   Status FreeId(const std::string& id);
   Result<UniqueFd> Mount(const MountRequest& request, std::vector<UniqueFd> fds, bool& passthrough);
+  // What a mount does when it ends.
+  std::function<void()> Ender() const;
   void Reap();
+  // Mounts of an earlier process, in the descriptors that it stored.
+  void Resume();
+  Result<std::unique_ptr<Mounted>> ResumeOne(std::vector<UniqueFd> fds);
+  // From now on `mounted` can be resumed, if the service manager takes it.
+  void Keep(Mounted& mounted);
+  void Unkeep(const Mounted& mounted);
 
   ServerOptions options_;
   UniqueFd ended_;  // eventfd: some mount has ended
@@ -73,6 +85,7 @@ class Server {
   std::map<std::string, std::unique_ptr<Mounted>> mounts_;
   std::vector<std::unique_ptr<Mounted>> ending_;  // unmounted, and their id is another's
   std::vector<UniqueFd> clients_;
+  uint64_t last_stored_ = 0;    // numbers name what is stored
   bool accept_paused_ = false;  // descriptors were short
 };
 

@@ -184,11 +184,11 @@ Errno<struct statvfs> FileSystemStatus(int dir) {
   return status;
 }
 
-Errno<void> Make(At at, const NewEntry& entry) {
+Errno<void> Make(At at, const NewEntry& entry, bool may_be_there) {
   if (!IsName(at.name)) {
     return Fail(EINVAL);
   }
-  if (MakeBare(at, entry) != 0) {
+  if (MakeBare(at, entry) != 0 && !(may_be_there && errno == EEXIST)) {
     return FailErrno();
   }
   auto dressed = Dress(at, at.dir, entry);

@@ -63,8 +63,8 @@ Errno<std::string> ReadLink(At at);
 Errno<struct statvfs> FileSystemStatus(int dir);
 
 // The new entry has its owner and mode (set-group-id directories hand down their group) or is not
-// there.
-Errno<void> Make(At at, const NewEntry& entry);
+// there. `may_be_there`: it may have been made before, and have neither yet.
+Errno<void> Make(At at, const NewEntry& entry, bool may_be_there = false);
 // An O_TMPFILE in `dir`, as O_PATH.
 Errno<UniqueFd> MakeUnnamed(int dir, const NewEntry& entry, bool linkable);
 Errno<void> Link(At from, At to);

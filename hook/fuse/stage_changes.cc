@@ -5,10 +5,25 @@
 #include <linux/fs.h>
 
 #include <memory>
+#include <utility>
 
+#include "hook/fuse/request_journal.h"
 #include "hook/fuse/stage_tree.h"
 
 namespace actiondfs::fuse {
+namespace {
+
+bool IsFile(stage::At at, uint64_t ino) {
+  const auto st = stage::Status(at);
+  return st && st->st_ino == ino;
+}
+
+// Whether it was made, as it was planned.
+bool WasRenamed(stage::At from, stage::At to, uint64_t source, uint64_t victim, bool exchange) {
+  return source != victim && IsFile(to, source) && (!exchange || IsFile(from, victim));
+}
+
+}  // namespace
 
 Errno<Node*> StageTree::Make(Node& directory, const char* name, const stage::NewEntry& entry,
                              struct stat& st) {
@@ -32,7 +47,9 @@ Errno<Node*> StageTree::Make(Node& directory, const char* name, const stage::New
     return Fail(dir.error());
   }
   const stage::At at = {(*dir)->get(), name};
-  if (auto made = stage::Make(at, entry); !made) {
+  const bool again = PlannedBefore();
+  PlanChange(0, 0);
+  if (auto made = stage::Make(at, entry, again); !made) {
     stats_.NoteStageError(made.error());
     return Fail(made.error());
   }
@@ -75,6 +92,9 @@ Errno<Node*> StageTree::MakeUnnamed(Node& directory, const stage::NewEntry& entr
   st = *status;
   SharedFd held = Held(std::move(*made), std::move(claim));
   Node& node = nodes_.GetStaged(directory, "", st);
+  if (node.id != 0) {
+    kept_->nodes().Of(node)->removed.store(true, std::memory_order_release);
+  }
   node.place->held = std::move(held);
   return &node;
 }
@@ -142,7 +162,9 @@ Errno<struct stat> StageTree::Link(Node& node, Node& directory, const char* name
     return Fail(dir.error());
   }
   const stage::At to = {(*dir)->get(), name};
-  if (auto linked = stage::Link(from->at(), to); !linked) {
+  const bool there = PlannedBefore() && IsFile(to, node.ino);
+  PlanChange(0, 0);
+  if (auto linked = there ? Errno<void>() : stage::Link(from->at(), to); !linked) {
     stats_.NoteStageError(linked.error());
     return Fail(linked.error());
   }
@@ -162,13 +184,16 @@ Errno<void> StageTree::Remove(Node& directory, const char* name, bool is_directo
   const stage::At at = {(*dir)->get(), name};
   auto victim = OpenVictim(at);
   if (!victim) {
-    return Fail(victim.error());
+    return victim.error() == ENOENT && PlannedBefore() ? Errno<void>() : Fail(victim.error());
   }
   auto detaching = BeginDetach(directory, name, victim->st.st_ino);
   if (!detaching) {
     return Fail(detaching.error());
   }
+  PlanChange(victim->st.st_ino, 0);
+  AnnounceRemoval(detaching->node, *victim);
   if (auto removed = stage::Unlink(at, is_directory); !removed) {
+    TakeBackRemoval(detaching->node);
     stats_.NoteStageError(removed.error());
     return removed;
   }
@@ -189,6 +214,14 @@ Errno<void> StageTree::Rename(Node& from, const char* name, Node& to, const char
   }
   const stage::At old_at = {(*from_dir)->get(), name};
   const stage::At new_at = {(*to_dir)->get(), new_name};
+  const bool exchange = (flags & RENAME_EXCHANGE) != 0;
+  if (PlannedBefore()) {
+    const auto [planned, other] = std::pair(CurrentRequest()->source, CurrentRequest()->victim);
+    if (WasRenamed(old_at, new_at, planned, other, exchange)) {
+      FollowRename(from, name, to, new_name, planned, exchange ? other : 0);
+      return {};
+    }
+  }
   const auto source = stage::Status(old_at);
   if (!source) {
     return Fail(source.error());
@@ -197,33 +230,107 @@ Errno<void> StageTree::Rename(Node& from, const char* name, Node& to, const char
   if (!victim && victim.error() != ENOENT) {
     return Fail(victim.error());
   }
-  const bool replaces = victim && (flags & RENAME_EXCHANGE) == 0;
+  const uint64_t victim_ino = victim ? victim->st.st_ino : 0;
   auto detaching =
-      replaces ? BeginDetach(to, new_name, victim->st.st_ino) : Errno<Detaching>(Detaching());
+      victim && !exchange ? BeginDetach(to, new_name, victim_ino) : Errno<Detaching>(Detaching());
   if (!detaching) {
     return Fail(detaching.error());
   }
+  PlanRename(NodeRecords::IdOf(from), name, NodeRecords::IdOf(to), new_name, exchange);
+  PlanChange(source->st_ino, victim_ino);
+  if (detaching->node != nullptr) {
+    AnnounceRemoval(detaching->node, *victim);
+  }
   if (auto renamed = stage::Rename(old_at, new_at, flags); !renamed) {
+    TakeBackRemoval(detaching->node);
     stats_.NoteStageError(renamed.error());
     return renamed;
   }
-  if (victim && victim->st.st_ino == source->st_ino) {
+  if (victim_ino == source->st_ino) {
+    TakeBackRemoval(detaching->node);
     return {};  // two names of one file: POSIX has nothing happen
   }
-  Node* moved = nodes_.FindStaged(source->st_ino);
-  const bool follows = moved != nullptr && (moved->place->held || IsAt(*moved, from, name));
-  if ((flags & RENAME_EXCHANGE) != 0) {
-    Node* other = victim ? nodes_.FindStaged(victim->st.st_ino) : nullptr;
-    if (other != nullptr && (other->place->held || IsAt(*other, to, new_name))) {
-      nodes_.Move(*other, from, name);
-    }
-  } else if (replaces) {
+  if (victim && !exchange) {
     Detach(std::move(*detaching), std::move(victim->path));
+  }
+  FollowRename(from, name, to, new_name, source->st_ino, exchange ? victim_ino : 0);
+  return {};
+}
+
+void StageTree::FinishRename(Node& from, Node& to, const RequestSlot& planned) {
+  const std::unique_lock lock(names);
+  const PlannedRename& rename = planned.rename;
+  const auto from_dir = DirectoryOf(from);
+  const auto to_dir = from_dir ? DirectoryOf(to) : from_dir;
+  if (to_dir && WasRenamed({(*from_dir)->get(), rename.name}, {(*to_dir)->get(), rename.new_name},
+                           planned.source, planned.victim, rename.exchange)) {
+    FollowRename(from, rename.name, to, rename.new_name, planned.source,
+                 rename.exchange ? planned.victim : 0);
+  }
+}
+
+void StageTree::FollowRename(Node& from, const char* name, Node& to, const char* new_name,
+                             uint64_t source, uint64_t other) {
+  Node* moved = nodes_.FindStaged(source);
+  const bool follows = moved != nullptr && (moved->place->held || IsAt(*moved, from, name));
+  Node* back = other != 0 ? nodes_.FindStaged(other) : nullptr;
+  if (back != nullptr && (back->place->held || IsAt(*back, to, new_name))) {
+    nodes_.Move(*back, from, name);
   }
   if (follows) {
     nodes_.Move(*moved, to, new_name);
   }
-  return {};
+}
+
+void StageTree::AnnounceRemoval(const Node* node, const Victim& victim) {
+  if (node == nullptr || node->id == 0) {
+    return;
+  }
+  NodeRecord& record = *kept_->nodes().Of(*node);
+  const bool has_other_names = victim.st.st_nlink > 1 && !S_ISDIR(victim.st.st_mode);
+  if (has_other_names || record.opens.load(std::memory_order_acquire) > 0) {
+    // Without room for it, the file is gone for a later process.
+    (void)kept_->descriptors().Put(node->id, victim.path.get());
+  }
+  record.removed.store(true, std::memory_order_release);
+}
+
+void StageTree::TakeBackRemoval(const Node* node) {
+  if (node != nullptr && node->id != 0) {
+    kept_->nodes().Of(*node)->removed.store(false, std::memory_order_release);
+    kept_->descriptors().Drop(node->id);
+  }
+}
+
+void StageTree::KeepOpen(const Node& node) {
+  if (kept_ == nullptr || node.id == 0) {
+    return;
+  }
+  const std::shared_lock lock(names);
+  if (node.place->held && node.place->held->valid()) {
+    (void)kept_->descriptors().Put(node.id, node.place->held->get());
+  }
+}
+
+void StageTree::Restore(Node& node, UniqueFd held) {
+  const std::unique_lock lock(names);
+  if (held.valid()) {
+    Claim claim;
+    // Where there is no room for it, it is not counted: it is there.
+    (void)claim.Take(budget_, Resource::kDescriptors, 1);
+    node.place->held = Held(std::move(held), std::move(claim));
+    return;
+  }
+  NodeRecord& record = *kept_->nodes().Of(node);
+  if (!record.removed.load(std::memory_order_acquire)) {
+    return;
+  }
+  auto place = PlaceOf(node);
+  if (place && !node.place->name.empty() && IsFile(place->at(), node.ino)) {
+    record.removed.store(false, std::memory_order_release);
+  } else {
+    nodes_.Lose(node);
+  }
 }
 
 }  // namespace actiondfs::fuse

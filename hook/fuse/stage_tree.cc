@@ -5,6 +5,8 @@
 
 #include <memory>
 
+#include "hook/fuse/request_journal.h"
+
 namespace actiondfs::fuse {
 namespace {
 
@@ -15,15 +17,18 @@ int MirrorError(int code) {
 
 }  // namespace
 
-StageTree::StageTree(UniqueFd root, NodeTable& nodes, Inputs& inputs, Budget& budget, Stats& stats)
+StageTree::StageTree(UniqueFd root, NodeTable& nodes, Inputs& inputs, Budget& budget, Stats& stats,
+                     KeptState* kept)
     : root_(std::make_shared<const UniqueFd>(std::move(root))),
       nodes_(nodes),
       inputs_(inputs),
       budget_(budget),
-      stats_(stats) {}
+      stats_(stats),
+      kept_(kept) {
+  nodes_.top().directory->mirror = Mirror::kPresent;
+}
 
 Status StageTree::Start() {
-  nodes_.top().directory->mirror = Mirror::kPresent;
   const auto names_there = stage::List(root_->get(), budget_.Room(Resource::kBytes));
   if (!names_there) {
     return MakeError(names_there.error(), "read the stage directory");
@@ -76,6 +81,9 @@ void StageTree::Forget(Node& node) {
   if (node.IsDirectory()) {
     UncacheDirectory(node);
   }
+  if (kept_ != nullptr && node.staged && node.id != 0) {
+    kept_->descriptors().Drop(node.id);
+  }
 }
 
 Errno<bool> StageTree::HasMirror(Node& directory) {
@@ -103,6 +111,9 @@ Errno<SharedFd> StageTree::DirectoryOf(Node& directory) {
     if (node->parent == nullptr) {
       fd = root_;
     } else if (node->staged && node->place->held) {
+      if (!node->place->held->valid()) {
+        return Fail(ESTALE);
+      }
       fd = node->place->held;
     } else if (!node->staged &&
                node->directory->mirror.load(std::memory_order_acquire) == Mirror::kAbsent) {
@@ -137,7 +148,7 @@ Errno<SharedFd> StageTree::DirectoryOf(Node& directory) {
 
 Errno<StageTree::Place> StageTree::PlaceOf(const Node& staged) {
   if (staged.place->held) {
-    return Place{staged.place->held, ""};
+    return staged.place->held->valid() ? Errno<Place>(Place{staged.place->held, ""}) : Fail(ESTALE);
   }
   auto dir = DirectoryOf(*staged.parent);
   if (!dir) {
@@ -228,6 +239,7 @@ Errno<SharedFd> StageTree::MakeMirror(Node& directory, const SharedFd& parent) {
   const std::string name = inputs_.NameOf(directory);
   const stage::At at = {parent->get(), name.c_str()};
   stats_.Add(Stat::stage_ensure_dir_components);
+  PlanMirror(directory.id, before->st_atim, before->st_mtim);
   auto made = stage::Make(at, {.mode = S_IFDIR | 0700});
   if (!made && made.error() != EEXIST) {
     return Fail(made.error());
@@ -248,9 +260,22 @@ Errno<SharedFd> StageTree::MakeMirror(Node& directory, const SharedFd& parent) {
       return Fail(set.error());
     }
   }
+  PlanMirror(0, before->st_atim, before->st_mtim);
   directory.directory->mirror.store(Mirror::kPresent, std::memory_order_release);
   CacheDirectory(directory, fd);
   return fd;
+}
+
+void StageTree::FinishMirror(Node& directory, const timespec (&times)[2]) {
+  const std::shared_lock lock(names);
+  const auto mirror = DirectoryOf(directory);
+  const auto above = mirror ? DirectoryOf(*directory.parent) : mirror;
+  if (above) {
+    const struct stat st = inputs_.Attributes(directory);
+    // As when it was being made; where it fails, the times are what is wrong.
+    (void)stage::ChangeTimes({(*mirror)->get(), ""}, {st.st_atim, st.st_mtim});
+    (void)stage::ChangeTimes({(*above)->get(), ""}, {times[0], times[1]});
+  }
 }
 
 Errno<void> StageTree::EnsureMirror(Node& directory) {

@@ -26,6 +26,7 @@
 #include "hook/fuse/budget.h"
 #include "hook/fuse/errno_result.h"
 #include "hook/fuse/inputs.h"
+#include "hook/fuse/kept_state.h"
 #include "hook/fuse/node.h"
 #include "hook/fuse/node_table.h"
 #include "hook/fuse/stage.h"
@@ -35,10 +36,14 @@ namespace actiondfs::fuse {
 
 class StageTree {
  public:
-  StageTree(UniqueFd root, NodeTable& nodes, Inputs& inputs, Budget& budget, Stats& stats);
+  // `kept` may be null.
+  StageTree(UniqueFd root, NodeTable& nodes, Inputs& inputs, Budget& budget, Stats& stats,
+            KeptState* kept);
 
   // Readies an empty stage.
   Status Start();
+  // Of a node that was made from its record: where it is; `held` is what was kept of it, if so.
+  void Restore(Node& node, UniqueFd held);
 
   std::shared_mutex names;
 
@@ -79,6 +84,15 @@ class StageTree {
   Errno<UniqueFd> OpenPath(Node& node);
   Errno<std::string> ReadLink(Node& node);
 
+  // A rename that was planned, where it was made.
+  void FinishRename(Node& from, Node& to, const RequestSlot& planned);
+  // Of an input directory: its mirror, if it is there, was being made; `times` are for the
+  // directory above it.
+  void FinishMirror(Node& directory, const timespec (&times)[2]);
+
+  // The node was opened. If it has no name any more, a later process needs its descriptor.
+  void KeepOpen(const Node& node);
+
   // The node goes.
   void Forget(Node& node);
   int root_fd() const { return root_->get(); }
@@ -104,18 +118,25 @@ class StageTree {
   void Detach(Detaching detaching, UniqueFd path);
   // Shared with the place that was claimed for it.
   static SharedFd Held(UniqueFd fd, Claim claim);
+  // The nodes follow what was renamed.
+  void FollowRename(Node& from, const char* name, Node& to, const char* new_name, uint64_t source,
+                    uint64_t other);
   static bool IsAt(const Node& node, const Node& directory, std::string_view name);
   struct Victim {
     UniqueFd path;
     struct stat st = {};
   };
   static Errno<Victim> OpenVictim(stage::At at);
+  // The node is about to lose its name; or has not, after all.
+  void AnnounceRemoval(const Node* node, const Victim& victim);
+  void TakeBackRemoval(const Node* node);
 
   const SharedFd root_;
   NodeTable& nodes_;
   Inputs& inputs_;
   Budget& budget_;
   Stats& stats_;
+  KeptState* const kept_;
 
   using Recent = std::list<std::pair<const Node*, SharedFd>>;
   std::mutex fds_mutex_;

@@ -17,6 +17,7 @@ namespace actiondfs::fuse::wire {
 inline constexpr uint64_t kInitExt = uint64_t{1} << 30;  // flags2 is valid
 inline constexpr uint64_t kHandleKillprivV2 = uint64_t{1} << 28;
 inline constexpr uint64_t kPassthrough = uint64_t{1} << 37;
+inline constexpr uint64_t kHasResend = uint64_t{1} << 39;
 
 // open_flags of OPEN and CREATE replies.
 inline constexpr uint32_t kOpenKeepCache = 1U << 1;
@@ -27,10 +28,15 @@ inline constexpr uint32_t kOpenPassthrough = 1U << 7;
 // 256.
 inline constexpr size_t kMaxData = size_t{1} << 20;
 
+inline constexpr uint32_t kOpRelease = 18;
 inline constexpr uint32_t kOpInit = 26;
 inline constexpr uint32_t kOpTmpfile = 51;
 
+// In a request's number: it was read before, and is sent again after kNotifyResend.
+inline constexpr uint64_t kUniqueResend = uint64_t{1} << 63;
+
 // What a notification has for an error; a kernel that does not know it answers EINVAL.
+inline constexpr int32_t kNotifyResend = 7;
 inline constexpr int32_t kNotifyPrune = 9;
 
 // Node ids follow, `count` of them.

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "hook/fuse/reply.h"
+#include "hook/fuse/request_journal.h"
 #include "kernel/uapi/actiondfs.h"
 
 namespace actiondfs::fuse {
@@ -149,18 +150,27 @@ void ChangeXattr(fuse_req_t req, fuse_ino_t id, const char* name, Change change)
     ReplyErrno(req, file.error());
     return;
   }
-  const int code = change(file->get()) == 0 ? 0 : errno;
+  const bool again = PlannedBefore();
+  PlanChange(0, 0);
+  const int code = change(file->get(), again) == 0 ? 0 : errno;
   fs.stats.NoteStageError(code);
   ReplyErrno(req, code);
 }
 
 void SetXattr(fuse_req_t req, fuse_ino_t id, const char* name, const char* value, size_t size,
               int flags) {
-  ChangeXattr(req, id, name, [&](int fd) { return ::fsetxattr(fd, name, value, size, flags); });
+  ChangeXattr(req, id, name, [&](int fd, bool again) {
+    // Where an earlier process had begun with it, XATTR_CREATE may see its own doing.
+    const int way = again ? flags & ~XATTR_CREATE : flags;
+    return ::fsetxattr(fd, name, value, size, way);
+  });
 }
 
 void RemoveXattr(fuse_req_t req, fuse_ino_t id, const char* name) {
-  ChangeXattr(req, id, name, [&](int fd) { return ::fremovexattr(fd, name); });
+  ChangeXattr(req, id, name, [&](int fd, bool again) {
+    const int done = ::fremovexattr(fd, name);
+    return again && done != 0 && errno == ENODATA ? 0 : done;
+  });
 }
 
 }  // namespace

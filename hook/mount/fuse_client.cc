@@ -49,12 +49,29 @@ Result<UniqueFd> Connect(const std::string& path) {
   return socket;
 }
 
+// Empty data: the server has gone without an answer.
+Result<Message> AskOnce(const std::string& path, const Request& request,
+                        const std::vector<int>& fds) {
+  ASSIGN_OR_RETURN(const UniqueFd socket, Connect(path));
+  RETURN_IF_ERROR(SendMessage(socket.get(), request.SerializeAsString(), fds));
+  return ReceiveMessage(socket.get(), kMaxReply, kTimeout);
+}
+
+bool HasGone(const Result<Message>& message) {
+  return message ? message->data.empty()
+                 : message.error().code() == ECONNRESET || message.error().code() == EPIPE;
+}
+
 // An answer of that kind; the server's error is the error.
 Result<Answer> Ask(const std::string& path, const Request& request, Reply::KindCase kind,
                    const std::vector<int>& fds = {}) {
-  ASSIGN_OR_RETURN(const UniqueFd socket, Connect(path));
-  RETURN_IF_ERROR(SendMessage(socket.get(), request.SerializeAsString(), fds));
-  ASSIGN_OR_RETURN(Message message, ReceiveMessage(socket.get(), kMaxReply, kTimeout));
+  auto asked = AskOnce(path, request, fds);
+  if (HasGone(asked)) {
+    // It was killed. Where a service manager starts it again, the socket is there all the time; and
+    // a mount that was made but not handed over has ended with it.
+    asked = AskOnce(path, request, fds);
+  }
+  ASSIGN_OR_RETURN(Message message, std::move(asked));
   Answer answer;
   if (message.data.empty()) {
     return MakeError(ECONNRESET, "the FUSE server ended before it answered");

@@ -35,10 +35,13 @@ class FuseTest(unittest.TestCase):
         os.chmod(cls.dir, 0o755)
         cls.addClassCleanup(subprocess.run, ["rm", "-rf", cls.dir], check=True)
         cls.store = Store(os.path.join(cls.dir, "cas"))
-        cls.server = Server(cls.dir, *([] if PASSTHROUGH else ["--no-passthrough"]), *cls.server_args,
-                            wrapper=cls.server_wrapper)
+        cls.server = cls.make_server(*([] if PASSTHROUGH else ["--no-passthrough"]), *cls.server_args)
         cls.addClassCleanup(cls.stop_server)
         cls.count = 0
+
+    @classmethod
+    def make_server(cls, *args):
+        return Server(cls.dir, *args, wrapper=cls.server_wrapper)
 
     @classmethod
     def stop_server(cls):

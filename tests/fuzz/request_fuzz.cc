@@ -159,7 +159,7 @@ std::unique_ptr<fuse::FileSystem> NewFileSystem(World& world, Kind kind, bool by
   options.list_roots = by_content;
   auto stage = kind == Kind::kStrict ? world.NewStage() : UniqueFd();
   auto fs = std::make_unique<fuse::FileSystem>(std::move(options), -1, world.OpenStore(),
-                                               std::move(stage), world.cache(), pool);
+                                               std::move(stage), world.cache(), pool, nullptr);
   MUST(fs->Start().has_value());
   return fs;
 }

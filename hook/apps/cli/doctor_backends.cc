@@ -22,7 +22,7 @@ namespace {
 
 constexpr size_t kMaxModules = size_t{16} << 20;
 constexpr KernelVersion kFirstWithModule(6, 12);
-constexpr KernelVersion kFirstWithPassthrough(6, 9);
+constexpr KernelVersion kFirstWithPassthrough(6, 9);  // and with FUSE_NOTIFY_RESEND
 
 void Add(Findings& findings, Level level, std::string check, std::string message) {
   findings.push_back({level, std::move(check), std::move(message)});
@@ -75,9 +75,11 @@ bool CheckFuseDevice(Level missing, Findings& findings) {
   const auto version = ParseKernelVersion(KernelRelease());
   if (version && *version < kFirstWithPassthrough) {
     Add(findings, Level::kWarn, "/dev/fuse",
-        "there; no passthrough before Linux 6.9, reads are slower");
+        "there; no passthrough before Linux 6.9: reads are slower, and mounts end with a server "
+        "that is killed");
   } else {
-    Add(findings, Level::kOk, "/dev/fuse", "there, passthrough is likely");
+    Add(findings, Level::kOk, "/dev/fuse",
+        "there, passthrough is likely; mounts survive a server that is killed, if systemd runs it");
   }
   return true;
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -13,12 +14,13 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "hook/apps/cli/command.h"
 #include "hook/apps/cli/serve_socket.h"
 #include "hook/base/files.h"
 #include "hook/base/socket.h"
-#include "hook/base/text.h"
+#include "hook/fuse/fd_store.h"
 #include "hook/fuse/server.h"
 #include "hook/sandbox/process.h"
 
@@ -28,7 +30,6 @@ namespace {
 constexpr int kBacklog = 128;
 // Beyond their shares, all mounts together.
 constexpr size_t kSharesInPool = 32;
-constexpr int kFirstPassedFd = 3;  // sd_listen_fds(3)
 
 struct Options {
   std::string socket;
@@ -38,31 +39,28 @@ struct Options {
   bool no_prune = false;
 };
 
-// The number in an environment variable; -1: none.
-long NumberInEnvironment(const char* name) {
-  const char* text = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): no thread yet
-  const auto number = text != nullptr ? ParseDecimal(text) : std::nullopt;
-  return number ? static_cast<long>(*number) : -1;
-}
-
-bool IsActivated() {
-  return NumberInEnvironment("LISTEN_PID") == ::getpid() && NumberInEnvironment("LISTEN_FDS") == 1;
-}
-
-Result<UniqueFd> Listener(const Options& options) {
-  if (IsActivated()) {
-    UniqueFd passed(kFirstPassedFd);
-    if (::fcntl(passed.get(), F_SETFD, FD_CLOEXEC) != 0) {
-      return ErrnoError("the socket that was passed");
-    }
-    return passed;
-  }
+Result<UniqueFd> Listen(const Options& options) {
   const size_t slash = options.socket.rfind('/');
   if (slash != std::string::npos && slash > 0) {
     // Where it is the hook's state directory too, that has to be private.
     RETURN_IF_ERROR(MakeDirectories(options.socket.substr(0, slash), 0700));
   }
   return ListenUnix(options.socket, kBacklog);
+}
+
+// The first listening socket that was passed; the others stay.
+UniqueFd TakeListener(std::vector<fuse::PassedFd>& passed) {
+  for (auto it = passed.begin(); it != passed.end(); ++it) {
+    int listens = 0;
+    socklen_t size = sizeof(listens);
+    if (::getsockopt(it->fd.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 &&
+        listens != 0) {
+      UniqueFd listener = std::move(it->fd);
+      passed.erase(it);
+      return listener;
+    }
+  }
+  return UniqueFd();
 }
 
 // Readable once SIGTERM or SIGINT came. All threads inherit the mask.
@@ -80,7 +78,12 @@ Result<UniqueFd> StopSignals() {
 }
 
 Status Serve(const Options& options) {
-  ASSIGN_OR_RETURN(UniqueFd listener, Listener(options));
+  fuse::ServerOptions server;
+  server.stored = fuse::TakePassedFds();
+  server.listener = TakeListener(server.stored);
+  if (!server.listener.valid()) {
+    ASSIGN_OR_RETURN(server.listener, Listen(options));
+  }
   if (!options.foreground) {
     const pid_t child = ::fork();
     if (child < 0) {
@@ -92,9 +95,9 @@ Status Serve(const Options& options) {
       return {};
     }
     RETURN_IF_ERROR(BecomeDaemon());
+  } else {
+    ASSIGN_OR_RETURN(server.fd_store, fuse::FdStore::FromEnvironment());
   }
-  fuse::ServerOptions server;
-  server.listener = std::move(listener);
   server.passthrough = !options.no_passthrough;
   server.version = ACTIONDFS_VERSION;
   server.prune = !options.no_prune;
