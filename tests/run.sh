@@ -62,7 +62,7 @@ quietly() {
 jobs="$(nproc)"
 python=/usr/bin/python3
 
-# What was compiled before, in whichever checkout, is not compiled again.
+# What was compiled before, in whichever checkout, is not compiled again. ccache does not know precompiled headers.
 export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache
 export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=5G
 
@@ -70,7 +70,8 @@ export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=5G
 build() {
   local preset="$1"
   shift
-  quietly "configure-$preset.log" cmake --preset "$preset" "-DACTIONDFS_LONG_TESTS=${long:-0}"
+  quietly "configure-$preset.log" cmake --preset "$preset" "-DACTIONDFS_LONG_TESTS=${long:-0}" \
+    -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON
   quietly "build-$preset.log" ninja -C "build/$preset" -j "$jobs" "$@"
 }
 
