@@ -47,7 +47,7 @@ for target in "${targets[@]}"; do
   log="$findings/$target.log"
   if [ -n "$fresh" ]; then rm -rf "$kept"; fi
   mkdir -p "$kept" "$findings"
-  options=(-max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -max_len=8192 -use_value_profile=1
+  options=(-max_total_time="$seconds" -timeout=300 -rss_limit_mb=2048 -max_len=8192 -use_value_profile=1
            -print_final_stats=1 -artifact_prefix="$findings/$target-")
   if [ -f "tests/fuzz/dictionaries/$target.dict" ]; then options+=(-dict="tests/fuzz/dictionaries/$target.dict"); fi
   if "build/fuzz/tests/fuzz/${target}_fuzz" "${options[@]}" "$kept" "tests/fuzz/corpus/$target" >"$log" 2>&1; then
