@@ -26,18 +26,27 @@ class FuseClientTest : public testing::Test {
   }
   void TearDown() override { std::filesystem::remove_all(dir_); }
 
-  // Answers one request with `reply`.
-  std::jthread Serve(std::function<std::string(const Request&)> answer) {
+  // Answers as many requests.
+  std::jthread Serve(std::function<std::string(const Request&)> answer, int requests = 1) {
     listener_.Reset();
     listener_ = ListenUnix(path_, 1).value();
-    return std::jthread([this, answer = std::move(answer)] {
-      const UniqueFd peer(::accept(listener_.get(), nullptr, nullptr));
-      const Message message =
-          ReceiveMessage(peer.get(), 65536, std::chrono::milliseconds(10000)).value();
-      Request request;
-      EXPECT_TRUE(request.ParseFromString(message.data));
-      EXPECT_TRUE(SendMessage(peer.get(), answer(request), {}));
+    return std::jthread([this, requests, answer = std::move(answer)] {
+      for (int i = 0; i < requests; ++i) {
+        AnswerOne(answer);
+      }
     });
+  }
+
+  void AnswerOne(const std::function<std::string(const Request&)>& answer) {
+    const UniqueFd peer(::accept(listener_.get(), nullptr, nullptr));
+    const Message message =
+        ReceiveMessage(peer.get(), 65536, std::chrono::milliseconds(10000)).value();
+    Request request;
+    EXPECT_TRUE(request.ParseFromString(message.data));
+    const std::string reply = answer(request);
+    if (!reply.empty()) {
+      EXPECT_TRUE(SendMessage(peer.get(), reply, {}));
+    }
   }
 
   std::string dir_, path_;
@@ -127,8 +136,20 @@ TEST_F(FuseClientTest, AMountThatCannotBeShownIsAProtocolError) {
   EXPECT_EQ(FuseClient(path_).List().error().code(), EPROTO);
 }
 
-TEST_F(FuseClientTest, ServerThatEndsWithoutAnAnswerIsSaidToHaveEnded) {
-  const std::jthread server = Serve([](const Request&) { return std::string(); });
+TEST_F(FuseClientTest, ServerThatEndsWithoutAnAnswerIsAskedAgain) {
+  int requests = 0;
+  const std::jthread server = Serve(
+      [&requests](const Request&) {
+        Reply reply;
+        reply.mutable_list();
+        return ++requests == 1 ? std::string() : reply.SerializeAsString();
+      },
+      2);
+  EXPECT_TRUE(FuseClient(path_).List());
+}
+
+TEST_F(FuseClientTest, ServerThatEndsTwiceIsSaidToHaveEnded) {
+  const std::jthread server = Serve([](const Request&) { return std::string(); }, 2);
   const auto list = FuseClient(path_).List();
   EXPECT_EQ(list.error().code(), ECONNRESET);
   EXPECT_THAT(list.error().what(), testing::HasSubstr("ended before it answered"));
