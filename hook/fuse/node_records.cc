@@ -69,9 +69,12 @@ void NodeRecords::Add(Node& node) {
   if (IdOf(*node.parent) != 0) {
     id = Take(free_nodes_, counts_.nodes, kFirst, kMaxNodes);
   }
-  if (id != 0 && node.staged && (last = AddName(node.place->name)) == 0) {
-    free_nodes_.push_back(id);
-    id = 0;
+  if (id != 0 && node.staged) {
+    last = AddName(node.place->name);
+    if (last == 0) {
+      free_nodes_.push_back(id);
+      id = 0;
+    }
   }
   if (id == 0) {
     counts_.incomplete.store(true, std::memory_order_release);

@@ -45,7 +45,7 @@ void Put(char* to, const std::vector<stage::Listed>& names) {
     std::memcpy(to, &entry.ino, sizeof(entry.ino));
     to[8] = static_cast<char>(entry.type);
     to[9] = static_cast<char>(entry.name.size());
-    std::memcpy(to + kEntryHeader, entry.name.data(), entry.name.size());
+    std::ranges::copy(entry.name, to + kEntryHeader);
     to += kEntryHeader + entry.name.size();
   }
 }
@@ -126,7 +126,7 @@ void StreamRecords::Release(uint64_t extent) {
   if (extent == 0) {
     return;
   }
-  uint32_t first = FirstOf(extent);
+  const uint32_t first = FirstOf(extent);
   uint32_t units = UnitsOf(extent);
   if (size_t{units} * kUnit >= kWorthGivingBack) {
     const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
@@ -154,7 +154,8 @@ void StreamRecords::Write(uint64_t fh, const std::vector<stage::Listed>& names) 
   const std::lock_guard lock(mutex_);
   StreamRecord* record = Find(fh);
   if (record == nullptr) {
-    if (names.empty() || (record = Find(0)) == nullptr) {
+    record = names.empty() ? nullptr : Find(0);
+    if (record == nullptr) {
       return;
     }
     record->extent.store(0, std::memory_order_relaxed);

@@ -47,12 +47,11 @@ Status Add(scmp_filter_ctx filter, const CallRule& rule) {
 }  // namespace
 
 Status InstallFilter(Profile profile) {
-  const Otherwise otherwise = OtherwiseOf(profile);
-  if (!kFiltersBuilt || otherwise == Otherwise::kNothing) {
+  if (!kFiltersBuilt || OtherwiseOf(profile) == Otherwise::kNothing) {
     return {};
   }
-  const Filter filter(::seccomp_init(otherwise == Otherwise::kKill ? SCMP_ACT_KILL_PROCESS
-                                                                   : SCMP_ACT_ERRNO(ENOSYS)),
+  const bool kill = OtherwiseOf(profile) == Otherwise::kKill;
+  const Filter filter(::seccomp_init(kill ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_ERRNO(ENOSYS)),
                       &::seccomp_release);
   if (!filter) {
     return MakeError(ENOMEM, "system call filter");

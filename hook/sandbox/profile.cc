@@ -82,8 +82,9 @@ constexpr CallClass kUnmountClass = {"unmount", kUnmount};
 constexpr CallClass kClientClass = {"client", kClient};
 constexpr CallClass kLocksClass = {"locks", kLocks};
 
-constexpr CallClass kAttachedCalls[] = {
-    kLeaveClass, kSelfClass, kMemoryClass, {"new files", kNewFiles}, {"answers", kAnswers}, {"log", kLog}};
+constexpr CallClass kAttachedCalls[] = {kLeaveClass,           kSelfClass,
+                                        kMemoryClass,          {"new files", kNewFiles},
+                                        {"answers", kAnswers}, {"log", kLog}};
 constexpr CallClass kPoststopCalls[] = {kLeaveClass, kSelfClass,    kMemoryClass, kLocksClass,
                                         kFilesClass, kUnmountClass, kClientClass};
 constexpr CallClass kGcCalls[] = {kLeaveClass, kSelfClass,    kMemoryClass, kLocksClass,

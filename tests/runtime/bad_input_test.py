@@ -107,6 +107,13 @@ class BadInputTest(unittest.TestCase):
     def test_root_that_is_no_directory(self):
         self.refuse({"dev.actiondfs.input-root": self.put(b"\xff\xff\xff no Directory")}, "Structure needs cleaning")
 
+    def test_action_that_is_no_text_is_one_line(self):
+        # Field 1, command_digest, with a hash that is not UTF-8: libprotobuf has something to say, too.
+        action = self.put(b"\x0a\x05\x0a\x03\xff\xfe\xfd")
+        bundle = Bundle({"dev.actiondfs.action": action}, "echo STARTED")
+        self.assertIn(action, self.refuse(bundle.annotations))
+        self.assertNotIn("libprotobuf", self.runtime.run(bundle).err)
+
     def test_root_with_another_hash(self):
         name, size = self.root.split("/")
         wrong = "1" * 64

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
+#include <google/protobuf/stubs/logging.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -54,6 +55,8 @@ int Run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using namespace actiondfs::cli;
+  // It would print what a message from a store looks like. The error that the caller gets says it.
+  google::protobuf::SetLogHandler(nullptr);
   // CLI11 reports by exceptions, and memory may run out: they end here.
   try {
     return Run(argc, argv);

@@ -2,6 +2,7 @@
 //
 // actiondfs-hook STAGE [--config PATH] < state.json: the OCI hook. It starts for every container of
 // the host, so it is linked statically and parses its two arguments itself.
+#include <google/protobuf/stubs/logging.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -77,6 +78,8 @@ Status Run(const Arguments& arguments) {
 
 int main(int argc, char** argv) {
   using namespace actiondfs::hook;
+  // It would print what a message from a store looks like. The error that the caller gets says it.
+  google::protobuf::SetLogHandler(nullptr);
   Arguments arguments;
   if (!ParseArguments(argc, argv, arguments)) {
     (void)std::fputs(
