@@ -324,8 +324,10 @@ Status MountSession::BeginAgain(SessionOptions options, UniqueFd device, cas::Bl
   RETURN_IF_ERROR(file_system_->StartAgain());
   RETURN_IF_ERROR(OpenSession(std::move(device)));
   RETURN_IF_ERROR(ReplayInit());
-  RETURN_IF_ERROR(StartThreads());
-  return AskAgain();
+  // Before anything is read: what a thread of this process had taken would be sent again, too, and
+  // then be done by two at once.
+  RETURN_IF_ERROR(AskAgain());
+  return StartThreads();
 }
 
 Status MountSession::ReplayInit() {
