@@ -91,7 +91,7 @@ class Nodes {
 TEST_F(KeptStateTest, NodesComeBackByTheirIds) {
   Nodes old(*state_);
   Node& dir = old.table.GetInput(old.table.top(), 3, 100, S_IFDIR);
-  Node& file = old.table.GetInput(dir, 5, 101, S_IFREG);
+  const Node& file = old.table.GetInput(dir, 5, 101, S_IFREG);
   old.table.GetInput(dir, 5, 101, S_IFREG);
   Node& staged = old.table.GetStaged(dir, "name", StatusOf(9, S_IFREG));
   old.table.Move(staged, old.table.top(), "other name");
@@ -130,7 +130,7 @@ TEST_F(KeptStateTest, NodesThatWereForgottenDoNotComeBack) {
   const uint64_t id = old.table.IdOf(file);
   old.table.Drop(dir, 1);
   old.table.Drop(file, 1);
-  Node& other = old.table.GetStaged(old.table.top(), "other", StatusOf(10, S_IFREG));
+  const Node& other = old.table.GetStaged(old.table.top(), "other", StatusOf(10, S_IFREG));
   EXPECT_LE(old.table.IdOf(other), id);  // places are used again
 
   auto next = Next();
@@ -143,7 +143,7 @@ TEST_F(KeptStateTest, NodesThatWereForgottenDoNotComeBack) {
 TEST_F(KeptStateTest, WhatNothingRefersToGoes) {
   Nodes old(*state_);
   Node& dir = old.table.GetInput(old.table.top(), 0, 100, S_IFDIR);
-  Node& file = old.table.GetInput(dir, 0, 101, S_IFREG);
+  const Node& file = old.table.GetInput(dir, 0, 101, S_IFREG);
   // As if it were killed between counting and freeing.
   state_->nodes().Of(dir)->refs = 0;
   state_->nodes().Of(file)->refs = 0;
@@ -157,7 +157,7 @@ TEST_F(KeptStateTest, WhatNothingRefersToGoes) {
 
 TEST_F(KeptStateTest, AParentThatIsNoneIsRefused) {
   Nodes old(*state_);
-  Node& file = old.table.GetInput(old.table.top(), 0, 100, S_IFREG);
+  const Node& file = old.table.GetInput(old.table.top(), 0, 100, S_IFREG);
   state_->nodes().Of(file)->place = uint64_t{file.id} << 32;  // a file as its own parent
   auto next = Next();
   Nodes restored(**next);
@@ -168,7 +168,7 @@ TEST_F(KeptStateTest, MoreThanThereIsRoomForIsNotTakenUpAgain) {
   Nodes old(*state_);
   Node& dir = old.table.GetInput(old.table.top(), 0, 100, S_IFDIR);
   dir.id = 0;  // as one that got no record
-  Node& file = old.table.GetInput(dir, 0, 101, S_IFREG);
+  const Node& file = old.table.GetInput(dir, 0, 101, S_IFREG);
   EXPECT_EQ(file.id, 0U);
   EXPECT_EQ(&old.table.FromId(old.table.IdOf(file)), &file);
   EXPECT_EQ(Next().error().code(), ECANCELED);
