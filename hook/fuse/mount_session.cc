@@ -87,9 +87,9 @@ struct MountSession::Io {
     }
     populated = buffer;
     const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-    const auto begin = reinterpret_cast<uintptr_t>(buffer) & ~(page - 1);
+    char* begin = static_cast<char*>(buffer) - reinterpret_cast<uintptr_t>(buffer) % page;
     // Before Linux 5.14 they are not: nor does a mount survive there.
-    (void)::madvise(reinterpret_cast<void*>(begin), std::min(size, kSmall), MADV_POPULATE_WRITE);
+    (void)::madvise(begin, std::min(size, kSmall), MADV_POPULATE_WRITE);
   }
 
   static ssize_t Read(int fd, void* buffer, size_t size, void* userdata) {
