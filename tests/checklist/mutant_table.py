@@ -36,6 +36,8 @@ RESOLVE = "    RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | R
 WORKSPACE = "hook/mount/workspace.cc"
 CONTAINER = "hook/mount/container.cc"
 PROCESS = "hook/sandbox/process.cc"
+CAPABILITIES = "hook/sandbox/capabilities.cc"
+FILTER = "hook/sandbox/filter.cc"
 FUSE_MOUNT = "hook/fuse/mount_device.cc"
 FUSE_FLAGS = "      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (options.read_only ? MOUNT_ATTR_RDONLY : 0U);"
 OVERLAY = "hook/mount/overlay.cc"
@@ -214,4 +216,17 @@ MUTANTS = (
     Mutant("removal-mounts", "removing outputs enters no mounts",
            edit(FILES, "RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV", "RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS"),
            script("outputs", "OutputsTest.test_mount_in_a_stage_is_not_entered")),
+    # Privileges.
+    Mutant("no-new-privs", "nothing that is run gains privileges",
+           edit(PROCESS, "  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {", "  if (::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) < 0) {"),
+           script("privileges", "PrivilegesTest.test_server_and_all_of_its_threads_hold_what_is_documented")),
+    Mutant("capabilities", "capabilities that are not needed are given up",
+           edit(CAPABILITIES, "  if (::cap_set_proc(kept.get()) != 0) {", "  if (::cap_set_proc(had.get()) != 0) {"),
+           script("privileges", "PrivilegesTest.test_prestart_holds_what_is_documented_and_nothing_after_the_attach")),
+    Mutant("bounding-set", "the bounding set is empty",
+           edit(CAPABILITIES, "  RETURN_IF_ERROR(EmptyBoundingSet());\n", "  (void)EmptyBoundingSet;\n"),
+           script("privileges", "PrivilegesTest.test_poststop_and_gc_hold_what_is_documented")),
+    Mutant("filter", "system calls that are not needed are given up",
+           edit(FILTER, '  return Check(::seccomp_load(filter.get()), "load");', "  return {};"),
+           script("privileges", "PrivilegesTest.test_filters_kill_and_refuse")),
 )
