@@ -94,7 +94,7 @@ MUTANTS = (
     # What is inherited.
     Mutant("environment", "the environment is dropped",
            edit(PROCESS, "::clearenv() != 0", "::getenv(\"\") != nullptr"),
-           script("quiet", "QuietTest.test_environment_names_no_file")),
+           ("sandbox_test", "ProcessTest.ForgetInheritanceClosesClearsAndMoves"), ("sandbox_test",)),
     Mutant("static", "the hook is linked statically",
            edit("hook/apps/hook/CMakeLists.txt", "target_link_options(actiondfs-hook PRIVATE -static-pie)",
                 "message(STATUS \"linked dynamically\")"),
