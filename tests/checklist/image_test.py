@@ -67,7 +67,8 @@ class ImageTest(checklist.HostTest):
                               ("index.json", {"schemaVersion": 2, "manifests": [manifest]})):
             with open(os.path.join(layout, name), "w", encoding="utf-8") as file:
                 json.dump(content, file)
-        done = call(self.podman.command("pull", "--quiet", "oci:" + layout))
+        # podman makes a reference of the path that it is given, and refuses what is none: "test._x" is none.
+        done = call(self.podman.command("pull", "--quiet", "oci:" + os.path.basename(layout)), cwd=self.host.dir)
         self.assertEqual(done.code, 0, done.err)
         return done.out.split()[-1]
 

@@ -71,7 +71,7 @@ class Bundle:
 
 class Host:
     def __init__(self):
-        base = "/var/tmp"
+        base = os.environ.get("ACTIONDFS_TEST_DIR", "/var/tmp")
         self.dir = tempfile.mkdtemp(prefix="actiondfs-test.", dir=base)
         os.chmod(self.dir, 0o755)  # user namespaces have to pass through
         self.cas = self.path("cas")
