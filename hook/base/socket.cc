@@ -127,6 +127,10 @@ Result<Message> ReceiveMessage(int socket, size_t limit, std::chrono::millisecon
   if (ready == 0) {
     return MakeError(ETIMEDOUT, "receive");
   }
+  return ReceiveMessageNow(socket, limit, 0);
+}
+
+Result<Message> ReceiveMessageNow(int socket, size_t limit, int flags) {
   Message result;
   result.data.resize(limit);
   iovec iov = {result.data.data(), result.data.size()};
@@ -138,7 +142,7 @@ Result<Message> ReceiveMessage(int socket, size_t limit, std::chrono::millisecon
   message.msg_controllen = sizeof(control);
   ssize_t received = 0;
   do {
-    received = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    received = ::recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
   } while (received < 0 && errno == EINTR);
   if (received < 0) {
     return ErrnoError("receive");

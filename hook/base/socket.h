@@ -42,6 +42,8 @@ struct Message {
 // Waits at most `timeout` (negative: for ever); ETIMEDOUT. A message over `limit` bytes, or with
 // more than kMaxFdsPerMessage descriptors: EMSGSIZE.
 Result<Message> ReceiveMessage(int socket, size_t limit, std::chrono::milliseconds timeout);
+// The same without waiting where the socket does not block (EAGAIN); `flags`: 0 or MSG_PEEK.
+Result<Message> ReceiveMessageNow(int socket, size_t limit, int flags);
 
 }  // namespace actiondfs
 

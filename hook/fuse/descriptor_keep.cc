@@ -29,28 +29,16 @@ bool HasInput(int socket) {
 
 // EAGAIN: the queue is empty.
 Result<DescriptorKeep::Entry> DescriptorKeep::Receive(int socket, int flags, UniqueFd& fd) {
+  ASSIGN_OR_RETURN(Message message, ReceiveMessageNow(socket, sizeof(Entry), flags));
   Entry entry = {};
-  iovec iov = {&entry, sizeof(entry)};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message = {};
-  message.msg_iov = &iov;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof(control);
-  ssize_t got = 0;
-  do {
-    got = ::recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
-  } while (got < 0 && errno == EINTR);
-  if (got < 0) {
-    return ErrnoError("receive what was kept");
+  if (message.data.size() != sizeof(entry) || message.fds.size() > 1) {
+    return MakeError(EPROTO, "what was kept");
   }
-  const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (header != nullptr && header->cmsg_type == SCM_RIGHTS) {
-    int number = -1;
-    std::memcpy(&number, CMSG_DATA(header), sizeof(number));
-    fd = UniqueFd(number);
+  std::memcpy(&entry, message.data.data(), sizeof(entry));
+  if (!message.fds.empty()) {
+    fd = std::move(message.fds.front());
   }
-  return got == sizeof(entry) ? Result<Entry>(entry) : MakeError(EPROTO, "what was kept");
+  return entry;
 }
 
 Status DescriptorKeep::Send(int socket, const Entry& entry, int fd) {

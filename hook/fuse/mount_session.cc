@@ -31,34 +31,9 @@ constexpr std::chrono::milliseconds kWakeInterval(5);
 constexpr unsigned kMinThreads = 2;
 constexpr unsigned kMaxThreads = 4;
 
-void Init(void* /*userdata*/, fuse_conn_info* conn) {
-  // O_TRUNC comes as SETATTR, so that the kernel deals with set-id bits; data here changes through
-  // the kernel alone, so nothing need be invalidated when times differ; requests are read, not
-  // spliced: they are small.
-  conn->want &= ~static_cast<unsigned>(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA |
-                                       FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_SPLICE_READ |
-                                       FUSE_CAP_SPLICE_MOVE | FUSE_CAP_WRITEBACK_CACHE);
-  const auto want = [conn](unsigned capability) {
-    if ((conn->capable & capability) != 0) {
-      conn->want |= capability;
-    }
-  };
-  want(FUSE_CAP_CACHE_SYMLINKS);
-  want(FUSE_CAP_SPLICE_WRITE);
-  want(FUSE_CAP_PARALLEL_DIROPS);
-  conn->max_background = 64;
-  conn->congestion_threshold = 48;
-  conn->time_gran = 1;
-}
-
-uint64_t FlagsOf(const wire::InitIn& init) {
-  const uint64_t more = (init.flags & wire::kInitExt) != 0 ? init.flags2 : 0;
-  return init.flags | more << 32;
-}
-
 fuse_lowlevel_ops AllOps() {
   fuse_lowlevel_ops ops = {};
-  ops.init = Init;
+  ops.init = InitExchange::Negotiate;
   AddLookupOps(ops);
   AddDirectoryOps(ops);
   AddFileOps(ops);
@@ -99,8 +74,9 @@ struct MountSession::Io {
     }
     const ssize_t got = ::read(fd, buffer, size);
     (void)self.replies_.load(std::memory_order_acquire);
-    if (got > 0 && !self.init_seen_.load(std::memory_order_relaxed)) {
-      self.NoteInit(static_cast<const char*>(buffer), static_cast<size_t>(got));
+    if (got > 0) {
+      self.init_.NoteRequest({static_cast<const char*>(buffer), static_cast<size_t>(got)},
+                             *self.file_system_);
     }
     return got;
   }
@@ -110,8 +86,7 @@ struct MountSession::Io {
     if (self.replaying_) {
       return Size(parts, count);
     }
-    const bool is_init = self.init_unique_.load(std::memory_order_relaxed) != 0 && count >= 2 &&
-                         self.EditInit(parts);
+    const bool is_init = self.init_.EditAnswer(parts, count, *self.file_system_);
     RequestJournal::NoteReply(parts, count);
     self.replies_.fetch_add(1, std::memory_order_release);
     const ssize_t written = ::writev(fd, parts, count);
@@ -135,53 +110,6 @@ struct MountSession::Io {
     return ::splice(in, in_offset, out, out_offset, size, flags);
   }
 };
-
-void MountSession::NoteInit(const char* request, size_t size) {
-  fuse_in_header header = {};
-  wire::InitIn init = {};
-  if (size < sizeof(header)) {
-    return;
-  }
-  std::memcpy(&header, request, sizeof(header));
-  if (header.opcode != wire::kOpInit || init_seen_.exchange(true)) {
-    return;
-  }
-  std::memcpy(&init, request + sizeof(header), std::min(size - sizeof(header), sizeof(init)));
-  const uint64_t flags = FlagsOf(init);
-  kernel_flags_ = flags;
-  if (file_system_->kept) {
-    const bool passthrough = (flags & wire::kPassthrough) != 0 && file_system_->options.passthrough;
-    file_system_->kept->SetInit({request, size}, passthrough);
-  }
-  init_unique_ = header.unique;
-}
-
-bool MountSession::EditInit(const iovec* parts) {
-  fuse_out_header header = {};
-  std::memcpy(&header, parts[0].iov_base, sizeof(header));
-  if (header.unique != init_unique_) {
-    return false;
-  }
-  init_unique_ = 0;
-  if (header.error != 0 || parts[1].iov_len < sizeof(wire::InitOut)) {
-    return true;
-  }
-  wire::InitOut init = {};
-  std::memcpy(&init, parts[1].iov_base, sizeof(init));
-  if ((kernel_flags_ & wire::kHandleKillprivV2) != 0) {
-    // Without it every write(2) asks for security.capability first.
-    init.flags |= static_cast<uint32_t>(wire::kHandleKillprivV2);
-  }
-  if ((kernel_flags_ & wire::kPassthrough) != 0 && file_system_->options.passthrough) {
-    init.flags |= static_cast<uint32_t>(wire::kInitExt);
-    init.flags2 |= static_cast<uint32_t>(wire::kPassthrough >> 32);
-    init.max_stack_depth =
-        1;  // overlayfs can stand above, and blobs be on any file system but a stacked one
-    file_system_->backing.Enable();
-  }
-  std::memcpy(parts[1].iov_base, &init, sizeof(init));
-  return true;
-}
 
 bool MountSession::AnswerTmpfile(const fuse_buf& buffer) {
   fuse_in_header header = {};
@@ -351,20 +279,15 @@ Status MountSession::BeginAgain(SessionOptions options, UniqueFd device, cas::Bl
 
 Status MountSession::ReplayInit() {
   std::string init(file_system_->kept->init());
-  constexpr size_t kHeader = sizeof(fuse_in_header);
-  if (init.size() < kHeader) {
+  if (!init_.Adopt(init)) {
     return MakeError(EPROTO, "a mount without INIT");
   }
-  wire::InitIn body = {};
-  std::memcpy(&body, init.data() + kHeader, std::min(init.size() - kHeader, sizeof(body)));
-  kernel_flags_ = FlagsOf(body);
   fuse_buf buffer = {};
   buffer.size = init.size();
   buffer.mem = init.data();
   replaying_ = true;
   fuse_session_process_buf(session_, &buffer);
   replaying_ = false;
-  init_seen_ = true;
   if (file_system_->kept->passthrough()) {
     file_system_->backing.Enable();
   }
@@ -380,7 +303,7 @@ Status MountSession::AskAgain() const {
 }
 
 KeptState* MountSession::kept() const {
-  return (kernel_flags_ & wire::kHasResend) != 0 ? file_system_->kept.get() : nullptr;
+  return init_.has_resend() ? file_system_->kept.get() : nullptr;
 }
 
 Status MountSession::OpenSession(UniqueFd device) {

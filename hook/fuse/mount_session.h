@@ -17,6 +17,7 @@
 #include "hook/base/result.h"
 #include "hook/base/unique_fd.h"
 #include "hook/fuse/file_system.h"
+#include "hook/fuse/init_exchange.h"
 #include "hook/tree/directory_cache.h"
 
 struct fuse_buf;
@@ -82,9 +83,6 @@ class MountSession {
   void ProcessNew(const fuse_buf& buffer);
   // True where the request of an earlier process needs no more than its answer.
   bool AnswerAgain(const RequestSlot& slot, const fuse_buf& buffer) const;
-  // The kernel's INIT: what it offers, and the reply with what libfuse does not know of.
-  void NoteInit(const char* request, size_t size);
-  bool EditInit(const iovec* parts);
   // True where the request was a TMPFILE.
   bool AnswerTmpfile(const fuse_buf& buffer);
 
@@ -93,11 +91,9 @@ class MountSession {
   std::unique_ptr<FileSystem> file_system_;
   fuse_session* session_ = nullptr;
   UniqueFd mount_;
-  std::atomic<uint64_t> init_unique_ = 0;
-  std::atomic<uint64_t> kernel_flags_ = 0;
-  std::promise<void> initialised_;
-  std::atomic<bool> init_seen_ = false;
-  bool replaying_ = false;  // before there is a thread
+  InitExchange init_;
+  std::promise<void> initialised_;  // INIT was answered
+  bool replaying_ = false;          // before there is a thread
   // The kernel orders a reply before the requests that follow from it, on whichever thread they
   // come; counting replies says so in the language's own terms.
   std::atomic<uint64_t> replies_ = 0;

@@ -30,29 +30,19 @@ class Matrix:
 
     def __init__(self):
         self.scene = Scene()
-        self.live = None
-        self.before = None
 
     def close(self):
         self.scene.close()
 
-    def begin(self, mode="strict"):
-        """A workspace that nothing may touch."""
-        self.live = self.scene.container("live", mode)
-        self.scene.prestart(self.live)
-        self.live.write("kept")
-        self.live.use()
-        self.scene.settle_once()
-        self.before = self.scene.snapshot()
-
-    def check(self):
-        """After gc: nothing is left of what was killed, and the live workspace is as it was."""
-        self.scene.gc()
-        self.scene.settle(self.before)
-        self.live.use()
-        if self.live.mode != "readonly":
-            with open(self.live.workspace + "/kept", encoding="utf-8") as file:
-                assert file.read() == "kept"
+    def try_again(self, container):
+        """The next one of that name finds nothing in its way."""
+        scene = self.scene
+        again = scene.container(container.name, container.mode)
+        scene.prestart(again)
+        again.use()
+        again.kill()
+        scene.poststop(again)
+        scene.check()
 
     # The hook is killed.
 
@@ -68,14 +58,8 @@ class Matrix:
         if code == 0:
             container.use()
         container.kill()  # what a runtime does when its hook fails
-        self.check()
-        # The next one of that name finds nothing in its way.
-        again = scene.container("victim", mode)
-        scene.prestart(again)
-        again.use()
-        again.kill()
-        scene.poststop(again)
-        self.check()
+        scene.check()
+        self.try_again(container)
 
     def kill_prestart_without_gc(self, call, mode):
         """The runtime tries again at once."""
@@ -83,12 +67,7 @@ class Matrix:
         container = scene.container("victim", mode)
         scene.hook("prestart", container, "kill", str(call))
         container.kill()
-        again = scene.container("victim", mode)
-        scene.prestart(again)
-        again.use()
-        again.kill()
-        scene.poststop(again)
-        self.check()
+        self.try_again(container)
 
     def kill_poststop(self, call, mode):
         scene = self.scene
@@ -99,7 +78,7 @@ class Matrix:
         before = scene.record_count("victim")
         code, _ = scene.hook("poststop", container, "kill", str(call))
         assert code in (0, 137), code
-        self.check()
+        scene.check()
         # Told of at least once; twice where it was killed between the record and the lease that says so.
         assert scene.record_count("victim") - before in (1, 2)
 
@@ -161,18 +140,18 @@ class Matrix:
             if not mounted:
                 scene.restart_server()
             scene.gc()
-            assert self.live.has_workspace()
-            self.assert_dead(self.live)
+            assert scene.live.has_workspace()
+            self.assert_dead(scene.live)
             with open(os.path.join(scene.stage_root, "live/stage/kept"), encoding="utf-8") as file:
                 assert file.read() == "kept"
         if container.init.poll() is None:
             container.kill()
         scene.gc()
-        self.live.kill()
-        scene.poststop(self.live)
+        scene.live.kill()
+        scene.poststop(scene.live)
         scene.settle({"mounts": [scene.state_root], "files": [], "sessions": [], "processes": [],
                       "descriptors": scene.descriptors()})
-        self.begin(self.live.mode)
+        scene.begin(scene.live.mode)
 
     def kill_server_at_its_own(self, call, mode):
         """The server is killed on its way into a call of its own, while prestart waits for its answer."""
@@ -190,7 +169,7 @@ class Matrix:
             container.use()
             container.kill()
             scene.poststop(container)
-            self.check()
+            scene.check()
             return
         tracer.wait()
         tracer.stdout.close()
@@ -213,7 +192,7 @@ class Matrix:
         tracer.stdout.close()
         container.kill()
         scene.poststop(container)
-        self.check()
+        scene.check()
         with open(path, encoding="utf-8") as file:
             return file.read().split()
 
@@ -227,6 +206,6 @@ class Matrix:
         container.write("dir/out")
         container.kill()
         poststop = scene.calls("poststop", container)
-        self.check()
+        scene.check()
         last = max((n for n, name in enumerate(prestart, 1) if name == "fstatfs"), default=0)
         return prestart, poststop, last

@@ -16,7 +16,7 @@ class MatrixTest(unittest.TestCase):
     def setUp(self):
         self.matrix = Matrix()
         self.addCleanup(self.matrix.close)
-        self.matrix.begin()
+        self.matrix.scene.begin()
 
     def each(self, numbers, point):
         for number in numbers:

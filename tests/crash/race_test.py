@@ -16,16 +16,7 @@ class RaceTest(unittest.TestCase):
     def setUp(self):
         self.scene = Scene()
         self.addCleanup(self.scene.close)
-        self.live = self.scene.container("live")
-        self.scene.prestart(self.live)
-        self.live.use()
-        self.scene.settle_once()
-        self.before = self.scene.snapshot()
-
-    def check(self):
-        self.scene.gc()
-        self.scene.settle(self.before)
-        self.live.use()
+        self.scene.begin()
 
     def start_gc(self):
         return subprocess.Popen([ACTIONDFS, "gc", "--config", self.scene.config_path], text=True,
@@ -53,7 +44,7 @@ class RaceTest(unittest.TestCase):
             for container in containers:
                 container.kill()
             self.assertEqual(self.at_once("poststop", containers), [(0, "")] * len(containers))
-            self.check()
+            self.scene.check()
 
     def test_two_gc_and_ten_prestarts_of_names_whose_dead_are_there_still(self):
         previous = []
@@ -66,7 +57,7 @@ class RaceTest(unittest.TestCase):
                 container.kill()
             previous = containers
         self.assertTrue(previous)
-        self.check()
+        self.scene.check()
         # A record each: nobody's end was told twice, or not at all.
         for container in previous:
             self.assertEqual(self.scene.record_count(container.name), ROUNDS)
@@ -80,7 +71,7 @@ class RaceTest(unittest.TestCase):
                 container.kill()
             # Also from poststop's side.
             self.assertEqual(self.at_once("poststop", containers[:3], collectors=4), [(0, "")] * 3)
-            self.check()
+            self.scene.check()
         for container in containers:
             self.assertEqual(self.scene.record_count(container.name), ROUNDS)
 
@@ -96,7 +87,7 @@ class RaceTest(unittest.TestCase):
                 container.use()
                 container.kill()
             self.at_once("poststop", containers)
-            self.check()
+            self.scene.check()
 
     def test_one_name_used_again_and_again_without_a_pause(self):
         for turn in range(30):
@@ -105,7 +96,7 @@ class RaceTest(unittest.TestCase):
             container.use()
             container.kill()
             self.scene.poststop(container)
-        self.check()
+        self.scene.check()
 
     @unittest.skipIf(BACKEND != "fuse", "this backend has no server")
     def test_name_whose_last_mount_is_ending(self):
@@ -128,7 +119,7 @@ class RaceTest(unittest.TestCase):
         second.use()
         second.kill()
         self.scene.poststop(second)
-        self.check()
+        self.scene.check()
 
     def test_ten_prestarts_of_one_name_give_one_workspace(self):
         containers = []
@@ -144,7 +135,7 @@ class RaceTest(unittest.TestCase):
         winners[0].use()
         for container in containers:
             container.kill()
-        self.check()
+        self.scene.check()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import unittest
 
-from scene import AT_CALL, TIMEOUT, Scene, skip_unless_possible
+from scene import AT_CALL, TIMEOUT, Scene, command_lines, skip_unless_possible
 
 import runtimes
 from host import Bundle, call, missing, wait_for
@@ -43,15 +43,11 @@ class RuntimeTest(unittest.TestCase):
         self.addCleanup(self.scene.close)
         for name in ("tell", "wait"):
             os.mkfifo(self.scene.path(name))
-        self.live = self.scene.container("live")
-        self.scene.prestart(self.live)
-        self.live.use()
         measured = self.scene.container("measured")
         self.calls = self.scene.calls("prestart", measured)
         measured.kill()
         self.scene.poststop(measured)
-        self.scene.settle_once()
-        self.before = self.scene.snapshot()
+        self.scene.begin()
         self.runtime = runtimes.ALL[RUNTIME](self.scene)
         self.addCleanup(self.runtime.close)
 
@@ -67,16 +63,8 @@ class RuntimeTest(unittest.TestCase):
         return running, directory, container_id
 
     def hooks(self):
-        found = []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open(f"/proc/{pid}/cmdline", "rb") as file:
-                    line = file.read()
-            except OSError:
-                continue
-            if b"prestart\0--config\0" + self.scene.config_path.encode() in line:
-                found.append(int(pid))
-        return found
+        words = "prestart --config " + self.scene.config_path
+        return [pid for pid, line in command_lines() if words in line]
 
     def end(self, directory, container_id):
         call(self.runtime.command("delete", "--force", container_id))
@@ -84,11 +72,11 @@ class RuntimeTest(unittest.TestCase):
 
         def clean():
             self.scene.gc()
-            return self.scene.snapshot() == self.before
+            return self.scene.snapshot() == self.scene.before
 
         # Its init waits for a runtime that is gone, and ends by itself: until then it lives.
         wait_for("nothing to be left", clean)
-        self.live.use()
+        self.scene.live.use()
 
     def test_runtime_killed_and_the_hook_goes_on(self):
         for name, which in PLACES:

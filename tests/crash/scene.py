@@ -94,6 +94,16 @@ class Paused:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
+def command_lines():
+    """(pid, words with blanks between) of all processes."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                yield int(pid), file.read().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue  # it is gone
+
+
 class Scene(Host):
     def __init__(self, state_on_tmpfs=False):
         super().__init__()
@@ -105,6 +115,8 @@ class Scene(Host):
             file.write(CONTENT)
         self.root = self.import_tree(self.path("tree"))
         self.containers = []
+        self.live = None
+        self.before = None
         self.start_server()
 
     def close(self):
@@ -112,6 +124,25 @@ class Scene(Host):
             if container.init.poll() is None:
                 container.kill()
         super().close()
+
+    def begin(self, mode="strict"):
+        """A workspace that nothing may touch."""
+        self.live = self.container("live", mode)
+        self.prestart(self.live)
+        self.live.write("kept")
+        self.live.use()
+        self.settle_once()
+        self.before = self.snapshot()
+
+    def check(self):
+        """After gc: nothing is left of what was killed, and the live workspace is as it was."""
+        self.gc()
+        self.settle(self.before)
+        self.live.use()
+        if self.live.mode != "readonly":
+            with open(self.live.workspace + "/kept", encoding="utf-8") as file:
+                if file.read() != "kept":
+                    raise AssertionError("the live workspace has lost what was written")
 
     def container(self, name, mode="strict"):
         made = Container(self, name, mode)
@@ -192,16 +223,8 @@ class Scene(Host):
 
     def processes(self):
         """Programs of ours on this host, besides the server."""
-        found = []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                with open(f"/proc/{pid}/cmdline", "rb") as file:
-                    line = file.read()
-            except OSError:
-                continue  # it is gone
-            if self.dir.encode() in line and int(pid) != os.getpid() and not (self.server and int(pid) == self.server.pid):
-                found.append(line.replace(b"\0", b" ").decode())
-        return sorted(found)
+        known = {os.getpid(), self.server.pid if self.server else 0}
+        return sorted(line for pid, line in command_lines() if self.dir in line and pid not in known)
 
     def mounts(self):
         with open("/proc/self/mountinfo", encoding="utf-8") as file:

@@ -49,6 +49,21 @@ TEST_F(SocketTest, TimesOutAndRefusesTooMuch) {
   EXPECT_EQ(ReceiveMessage(b.get(), 100, milliseconds(1000)).error().code(), EMSGSIZE);
 }
 
+TEST_F(SocketTest, LooksAtAMessageWithoutTakingIt) {
+  int pair[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
+  const UniqueFd a(pair[0]);
+  const UniqueFd b(pair[1]);
+  EXPECT_EQ(ReceiveMessageNow(b.get(), 100, 0).error().code(), EAGAIN);
+  ASSERT_TRUE(SendMessage(a.get(), "hello", {STDIN_FILENO}));
+  for (const int flags : {int{MSG_PEEK}, int{MSG_PEEK}, 0}) {
+    const Message message = ReceiveMessageNow(b.get(), 100, flags).value();
+    EXPECT_EQ(message.data, "hello");
+    EXPECT_EQ(message.fds.size(), 1U);
+  }
+  EXPECT_EQ(ReceiveMessageNow(b.get(), 100, 0).error().code(), EAGAIN);
+}
+
 TEST_F(SocketTest, ListenReplacesAStaleSocketOnly) {
   EXPECT_EQ(ConnectUnix(path_).error().code(), ENOENT);
   auto first = ListenUnix(path_, 4);
