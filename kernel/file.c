@@ -173,15 +173,10 @@ static struct backing_file_ctx adfs_context(struct file *file)
 	return ctx;
 }
 
-/* A blob that ends early would look like a shorter file. */
-static ssize_t adfs_check_end(struct kiocb *iocb, ssize_t got)
+/* Nothing to read before an input's end: with a blob that was cut it would look like a shorter file. */
+static ssize_t adfs_became_short(struct inode *inode)
 {
-	struct inode *inode = file_inode(iocb->ki_filp);
-	struct adfs_sb *sbi = ADFS_SB(inode->i_sb);
-
-	if (got || iocb->ki_pos >= inode->i_size)
-		return got;
-	return adfs_blob_error(sbi, &ADFS_I(inode)->digest, -EIO, "became short");
+	return adfs_blob_error(ADFS_SB(inode->i_sb), &ADFS_I(inode)->digest, -EIO, "became short");
 }
 
 static ssize_t adfs_read_input(struct kiocb *iocb, struct iov_iter *to)
@@ -193,7 +188,8 @@ static ssize_t adfs_read_input(struct kiocb *iocb, struct iov_iter *to)
 	struct adfs_blob *blob = adfs_file_blob(file), *again;
 	ssize_t got;
 
-	if (!blob)
+	/* Most who read a file to its end ask once more there, and an input does not grow. */
+	if (!blob || iocb->ki_pos >= i_size_read(inode))
 		return 0;
 	/* The page cache has it, or will have it for the next one. */
 	iocb->ki_flags &= ~IOCB_DIRECT;
@@ -206,7 +202,8 @@ static ssize_t adfs_read_input(struct kiocb *iocb, struct iov_iter *to)
 		got = backing_file_read_iter(again->file, to, iocb, iocb->ki_flags, &ctx);
 		adfs_blob_close(again);
 	}
-	got = adfs_check_end(iocb, got);
+	if (!got)
+		got = adfs_became_short(inode);
 	adfs_stat_inc(sbi, backing_reads);
 	if (got > 0)
 		adfs_stat_add(sbi, backing_read_bytes, got);
@@ -263,7 +260,7 @@ static ssize_t adfs_splice_read_input(struct file *file, loff_t *pos, struct pip
 	struct adfs_blob *blob = adfs_file_blob(file), *again;
 	ssize_t got;
 
-	if (!blob)
+	if (!blob || *pos >= i_size_read(inode))
 		return 0;
 	got = adfs_splice_from(blob->file, file, pos, pipe, size, flags);
 	if (got == -ESTALE) {
@@ -274,8 +271,8 @@ static ssize_t adfs_splice_read_input(struct file *file, loff_t *pos, struct pip
 		got = adfs_splice_from(again->file, file, pos, pipe, size, flags);
 		adfs_blob_close(again);
 	}
-	if (!got && size && *pos < inode->i_size)
-		return adfs_blob_error(sbi, &ADFS_I(inode)->digest, -EIO, "became short");
+	if (!got && size)
+		got = adfs_became_short(inode);
 	adfs_stat_inc(sbi, splice_reads);
 	if (got > 0)
 		adfs_stat_add(sbi, splice_read_bytes, got);

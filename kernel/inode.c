@@ -71,6 +71,7 @@ struct adfs_input_key {
 	const struct actiondfs_entry *entry;
 };
 
+/* Under RCU, of inodes on their way out, too: nothing but what is freed after a grace period. */
 static int adfs_input_test(struct inode *inode, void *data)
 {
 	const struct adfs_input_key *key = data;
@@ -187,7 +188,7 @@ struct inode *adfs_iget_input(struct super_block *sb, u64 ino, u64 place,
 			      const struct actiondfs_entry *entry)
 {
 	struct adfs_input_key key = { .ino = ino, .place = place, .entry = entry };
-	struct inode *inode = iget5_locked(sb, ino, adfs_input_test, adfs_input_set, &key);
+	struct inode *inode = iget5_locked_rcu(sb, ino, adfs_input_test, adfs_input_set, &key);
 
 	if (!inode)
 		return ERR_PTR(-ENOMEM);
