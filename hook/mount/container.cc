@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <utility>
 #include <vector>
@@ -29,37 +30,53 @@ Result<uint64_t> NamespaceInode(const std::string& path) {
 
 }  // namespace
 
-std::optional<ProcessIdentity> FindProcess(pid_t pid) {
+Result<std::optional<ProcessIdentity>> FindProcess(pid_t pid) {
   const auto stat = ReadFileAt(AT_FDCWD, ProcPath(pid, "stat"), 4096);
   if (!stat) {
-    return std::nullopt;
+    const int code = stat.error().code();
+    if (code != ENOENT && code != ESRCH) {
+      return std::unexpected(stat.error());
+    }
+    // Hidden processes are hidden from /proc only.
+    if (::kill(pid, 0) != 0 && errno == ESRCH) {
+      return std::nullopt;
+    }
+    return MakeError(EACCES, "process " + std::to_string(pid) + ": /proc shows nothing of it");
   }
   // "pid (comm) state ppid ...": comm may hold anything, so fields are counted from its last
   // parenthesis.
   const size_t comm_end = stat->rfind(')');
   if (comm_end == std::string::npos || comm_end + 2 >= stat->size()) {
-    return std::nullopt;
+    return MakeError(EPROTO, ProcPath(pid, "stat"));
   }
   const std::vector<std::string> fields = Split(std::string_view(*stat).substr(comm_end + 2), ' ');
   constexpr size_t kState = 0;       // field 3 of proc(5)
   constexpr size_t kThreads = 17;    // field 20
   constexpr size_t kStartTime = 19;  // field 22
-  if (fields.size() <= kStartTime || fields[kState] == "X") {
+  const auto start = fields.size() > kStartTime ? ParseDecimal(fields[kStartTime]) : std::nullopt;
+  if (!start) {
+    return MakeError(EPROTO, ProcPath(pid, "stat"));
+  }
+  if (fields[kState] == "X") {
     return std::nullopt;
   }
   // A zombie with threads is a live process whose first thread has ended.
   if (fields[kState] == "Z" && ParseDecimal(fields[kThreads]).value_or(0) <= 1) {
     return std::nullopt;
   }
-  const auto start = ParseDecimal(fields[kStartTime]);
-  if (!start) {
-    return std::nullopt;
-  }
   return ProcessIdentity{pid, static_cast<uint64_t>(*start)};
 }
 
-bool IsAlive(const ProcessIdentity& identity) {
-  return identity.pid > 0 && FindProcess(identity.pid) == identity;
+Result<bool> IsAlive(const ProcessIdentity& identity) {
+  if (identity.pid <= 0) {
+    return false;
+  }
+  ASSIGN_OR_RETURN(const auto found, FindProcess(identity.pid));
+  return found == identity;
+}
+
+Result<uint64_t> PidNamespace() {
+  return NamespaceInode("/proc/self/ns/pid");
 }
 
 Result<std::string> BootId() {
@@ -85,7 +102,10 @@ Result<Container> Container::Open(pid_t pid) {
   if (!its && its.error().code() == EACCES) {
     return Wrap(its.error(), who);
   }
-  if (!init || !its || ::poll(&poll_fd, 1, 0) != 0) {
+  if (!init && init.error().code() == EACCES) {
+    return Wrap(init.error(), who);
+  }
+  if (!init || !*init || !its || ::poll(&poll_fd, 1, 0) != 0) {
     return MakeError(ESRCH, who);
   }
   ASSIGN_OR_RETURN(const uint64_t own, NamespaceInode("/proc/self/ns/mnt"));
@@ -95,7 +115,7 @@ Result<Container> Container::Open(pid_t pid) {
                          ": has no mount namespace of its own; the workspace would be mounted on "
                          "the host");
   }
-  container.init_ = *init;
+  container.init_ = **init;
   container.mount_namespace_inode_ = *its;
   return container;
 }

@@ -24,10 +24,13 @@ struct ProcessIdentity {
   bool operator==(const ProcessIdentity&) const = default;
 };
 
-// nullopt where no such process is (a zombie does not count: it is past use).
-std::optional<ProcessIdentity> FindProcess(pid_t pid);
-// True while the very process of `identity` runs.
-bool IsAlive(const ProcessIdentity& identity);
+// nullopt where no such process is (a zombie does not count: it is past use). EACCES: there is one
+// of that number, of which /proc shows nothing (hidepid=); or why it could not be read.
+Result<std::optional<ProcessIdentity>> FindProcess(pid_t pid);
+// True while the very process of `identity` runs. Errors as above: then it may.
+Result<bool> IsAlive(const ProcessIdentity& identity);
+// The inode of the pid namespace that process numbers here are of.
+Result<uint64_t> PidNamespace();
 // /proc/sys/kernel/random/boot_id
 Result<std::string> BootId();
 

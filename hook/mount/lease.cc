@@ -22,6 +22,7 @@ void ForEachField(LeaseT& lease, Visit visit) {
   visit("boot_id", lease.boot_id);
   visit("init_pid", lease.init.pid);
   visit("init_start_time", lease.init.start_time);
+  visit("pid_namespace", lease.pid_namespace);
   visit("mount_namespace", lease.mount_namespace);
   visit("input_root", lease.input_root);
   visit("action", lease.action);

@@ -22,6 +22,8 @@ struct Lease {
   std::string container_id;
   std::string boot_id;
   ProcessIdentity init;
+  uint64_t pid_namespace =
+      0;  // in which init has its number: inode of the hook's /proc/self/ns/pid
   uint64_t mount_namespace = 0;  // inode of /proc/<pid>/ns/mnt
 
   std::string input_root;  // "<hash>/<size>"

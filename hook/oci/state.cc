@@ -37,6 +37,14 @@ Result<std::string> Bundle(const JsonObject& object) {
   return path;
 }
 
+Status ReadAnnotations(const JsonObject& object, ContainerState& state) {
+  ASSIGN_OR_RETURN(const auto annotations, object.Object("annotations"));
+  if (annotations) {
+    ASSIGN_OR_RETURN(state.annotations, annotations->StringMap());
+  }
+  return {};
+}
+
 Result<ContainerState> FromObject(const JsonObject& object) {
   ContainerState state;
   ASSIGN_OR_RETURN(state.oci_version, ShortWord(object, "ociVersion"));
@@ -48,10 +56,7 @@ Result<ContainerState> FromObject(const JsonObject& object) {
   ASSIGN_OR_RETURN(const auto pid, object.Integer("pid", 0, kMaxPid));
   state.pid = static_cast<pid_t>(pid.value_or(0));
   ASSIGN_OR_RETURN(state.bundle, Bundle(object));
-  ASSIGN_OR_RETURN(const auto annotations, object.Object("annotations"));
-  if (annotations) {
-    ASSIGN_OR_RETURN(state.annotations, annotations->StringMap());
-  }
+  RETURN_IF_ERROR(ReadAnnotations(object, state));
   return state;
 }
 
@@ -59,6 +64,14 @@ Result<ContainerState> FromText(std::string_view json_text) {
   ASSIGN_OR_RETURN(const nlohmann::json parsed, ParseJson(json_text));
   ASSIGN_OR_RETURN(const JsonObject object, JsonObject::From(parsed, ""));
   return FromObject(object);
+}
+
+Result<bool> LookForAnnotation(std::string_view json_text) {
+  ASSIGN_OR_RETURN(const nlohmann::json parsed, ParseJson(json_text));
+  ASSIGN_OR_RETURN(const JsonObject object, JsonObject::From(parsed, ""));
+  ContainerState state;
+  RETURN_IF_ERROR(ReadAnnotations(object, state));
+  return HasActiondfsAnnotation(state);
 }
 
 }  // namespace
@@ -74,6 +87,14 @@ Result<ContainerState> ParseState(std::string_view json_text) {
 bool HasActiondfsAnnotation(const ContainerState& state) {
   const auto it = state.annotations.lower_bound(std::string(kAnnotationPrefix));
   return it != state.annotations.end() && it->first.starts_with(kAnnotationPrefix);
+}
+
+Result<bool> TextHasActiondfsAnnotation(std::string_view json_text) {
+  auto found = LookForAnnotation(json_text);
+  if (!found) {
+    return Wrap(std::move(found).error(), "container state");
+  }
+  return found;
 }
 
 }  // namespace actiondfs::oci

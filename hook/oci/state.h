@@ -30,6 +30,8 @@ Result<ContainerState> ParseState(std::string_view json_text);
 // Whether there is any dev.actiondfs. annotation: without one, the container is none of our
 // business.
 bool HasActiondfsAnnotation(const ContainerState& state);
+// The same of a text that ParseState may refuse: nothing but its annotations is looked at. EINVAL.
+Result<bool> TextHasActiondfsAnnotation(std::string_view json_text);
 
 }  // namespace actiondfs::oci
 

@@ -26,7 +26,18 @@ Status FillStandardDescriptors() {
   return {};
 }
 
+// A runtime's SIGCHLD that is ignored would leave no child to wait for.
+void HeedSignals() {
+  for (int number = 1; number < NSIG; ++number) {
+    struct sigaction action = {};
+    if (::sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) {
+      ::signal(number, SIG_DFL);
+    }
+  }
+}
+
 Status ResetSignals() {
+  HeedSignals();
   sigset_t none;
   ::sigemptyset(&none);
   if (::pthread_sigmask(SIG_SETMASK, &none, nullptr) != 0 ||

@@ -35,11 +35,13 @@ constexpr CallRule kNewFiles[] = {{"openat", 2, kNewFileMask, kNewFile},
 constexpr CallRule kAnswers[] = {{"fstatfs"}};
 constexpr CallRule kLog[] = {{"sendto"}};
 constexpr CallRule kFiles[] = {
-    {"openat"},     {"openat2"},   {"read"},      {"pread64"}, {"write"},    {"close"},
-    {"newfstatat"}, {"fstat"},     {"statx"},     {"statfs"},  {"fstatfs"},  {"readlinkat"},
-    {"lseek"},      {"fcntl"},     {"flock"},     {"fsync"},   {"unlinkat"}, {"renameat"},
-    {"mkdirat"},    {"renameat2"}, {"getdents64"}};
+    {"openat"},     {"openat2"}, {"read"},      {"pread64"},   {"write"},   {"close"},
+    {"newfstatat"}, {"fstat"},   {"statx"},     {"statfs"},    {"fstatfs"}, {"readlinkat"},
+    {"readlink"},   {"lseek"},   {"fcntl"},     {"flock"},     {"fsync"},   {"unlinkat"},
+    {"renameat"},   {"mkdirat"}, {"renameat2"}, {"getdents64"}};
 constexpr CallRule kUnmount[] = {{"umount2"}};
+// Whether a process is there: no signal is sent.
+constexpr CallRule kProbe[] = {{"kill", 1, kWhole, 0}};
 constexpr CallRule kClient[] = {{"socket", 0, kWhole, AF_UNIX},
                                 {"connect"},
                                 {"sendmsg"},
@@ -79,6 +81,7 @@ constexpr CallClass kSelfClass = {"self", kSelf};
 constexpr CallClass kMemoryClass = {"memory", kMemory};
 constexpr CallClass kFilesClass = {"files", kFiles};
 constexpr CallClass kUnmountClass = {"unmount", kUnmount};
+constexpr CallClass kProbeClass = {"probe", kProbe};
 constexpr CallClass kClientClass = {"client", kClient};
 constexpr CallClass kLocksClass = {"locks", kLocks};
 
@@ -86,9 +89,10 @@ constexpr CallClass kAttachedCalls[] = {kLeaveClass,           kSelfClass,
                                         kMemoryClass,          {"new files", kNewFiles},
                                         {"answers", kAnswers}, {"log", kLog}};
 constexpr CallClass kPoststopCalls[] = {kLeaveClass, kSelfClass,    kMemoryClass, kLocksClass,
-                                        kFilesClass, kUnmountClass, kClientClass};
-constexpr CallClass kGcCalls[] = {kLeaveClass, kSelfClass,    kMemoryClass, kLocksClass,
-                                  kFilesClass, kUnmountClass, kClientClass, {"output", kOutput}};
+                                        kFilesClass, kUnmountClass, kProbeClass,  kClientClass};
+constexpr CallClass kGcCalls[] = {kLeaveClass, kSelfClass,   kMemoryClass,
+                                  kLocksClass, kFilesClass,  kUnmountClass,
+                                  kProbeClass, kClientClass, {"output", kOutput}};
 constexpr CallClass kServeCalls[] = {kLeaveClass,
                                      kSelfClass,
                                      kMemoryClass,

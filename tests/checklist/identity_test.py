@@ -10,7 +10,7 @@ import subprocess
 import unittest
 
 import checklist
-from host import BACKEND, HOOK, Bundle, call
+from host import ACTIONDFS, BACKEND, HOOK, Bundle, call
 
 SYS_CLONE3 = 435
 CLONE_NEWNS = 0x20000
@@ -97,6 +97,18 @@ class IdentityTest(checklist.HostTest):
             json.dump(lease, file)
         self.assertEqual([row["state"] for row in self.rows()], ["dead"])
         self.assertIn(self.container_id, self.host.actiondfs("gc", "--config", self.host.config_path).out)
+        self.host.check_clean()
+
+    def test_gc_of_another_pid_namespace_touches_nothing(self):
+        """One that runs in a container itself, with the host's directories."""
+        self.assertEqual(self.hook("prestart", self.told).err, "")
+        gc = ["gc", "--config", self.host.config_path]
+        elsewhere = call(["unshare", "--pid", "--fork", "--mount-proc", ACTIONDFS, *gc])
+        self.assertEqual((elsewhere.code, elsewhere.out), (1, ""), elsewhere.err)
+        self.assertIn("another pid namespace", elsewhere.err)
+        self.assertEqual([row["state"] for row in self.rows()], ["live"])
+        self.container.kill()
+        self.assertIn(self.container_id, self.host.actiondfs(*gc).out)
         self.host.check_clean()
 
     @unittest.skipUnless(BACKEND == "fuse", "nothing else can be held up")

@@ -8,8 +8,8 @@ import re
 import stat
 
 import programs
-from host import call
-from programs import TABLE
+from host import call, wait_for
+from programs import TABLE, status
 
 USER = 1000  # whom the action runs as, where it is not root
 
@@ -115,8 +115,14 @@ class NeedsTest(programs.ProgramsTest):
         state = self.state()
         done = call(hidden_proc(*self.command("poststop")), input=state)
         self.assertIn("live container", done.err)
-        done = call(hidden_proc(*without("CAP_SYS_PTRACE"), *self.command("poststop")), input=state)
-        self.assertEqual(done.err, "")
+        unseeing = hidden_proc(*without("CAP_SYS_PTRACE"), *self.command("poststop"))
+        self.assertRegex(call(unseeing, input=state).err, "whether it lives: .*: /proc shows nothing of it")
+        # It is dead, and not yet waited for.
+        self.init.kill()
+        wait_for("it to be a zombie", lambda: "zombie" in status(f"/proc/{self.init.pid}/status")["State"])
+        self.assertIn("/proc shows nothing of it", call(unseeing, input=state).err)
+        self.assertEqual(call(hidden_proc(*self.command("poststop")), input=state).err, "")
+        self.host.check_clean()
 
     def test_gc_needs_sys_admin(self):
         self.end_with(self.gc, "CAP_SYS_ADMIN", "true")
@@ -131,8 +137,17 @@ class NeedsTest(programs.ProgramsTest):
         self.start_server()
         self.start_container()
         self.prestart()
-        self.assertEqual(self.gc(hidden_proc()).out, "")
-        self.assertIn(self.id, self.gc(hidden_proc(*without("CAP_SYS_PTRACE"))).out)
+        seeing, unseeing = hidden_proc(), hidden_proc(*without("CAP_SYS_PTRACE"))
+        done = self.gc(seeing)
+        self.assertEqual((done.code, done.out, done.err), (0, "", ""))
+        done = self.gc(unseeing)
+        self.assertEqual((done.code, done.out), (1, ""))
+        self.assertIn("/proc shows nothing of it", done.err)
+        self.init.kill()
+        wait_for("it to be a zombie", lambda: "zombie" in status(f"/proc/{self.init.pid}/status")["State"])
+        self.assertEqual(self.gc(unseeing).code, 1)
+        self.assertIn(self.id, self.gc(seeing).out)
+        self.host.check_clean()
 
     def serve(self, capability, script):
         """The outcome of the script, run by the action's user on a server that lacks the capability."""

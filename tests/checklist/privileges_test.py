@@ -8,7 +8,7 @@ import subprocess
 
 import programs
 from host import ACTIONDFS, call
-from programs import TABLE, TOP, Held
+from programs import TABLE, TOP, Held, status
 
 NO_CAPABILITY = 0
 # linux/capability.h
@@ -18,11 +18,6 @@ NUMBERS = {"CAP_CHOWN": 0, "CAP_DAC_OVERRIDE": 1, "CAP_FOWNER": 3, "CAP_FSETID":
 
 def bits(names):
     return sum(1 << NUMBERS[name] for name in names)
-
-
-def status(path):
-    with open(path, encoding="utf-8") as file:
-        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
 
 
 class PrivilegesTest(programs.ProgramsTest):

@@ -38,6 +38,11 @@ def documented():
 TABLE = documented()
 
 
+def status(path):
+    with open(path, encoding="utf-8") as file:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+
 class Held:
     """A program that is stopped on entering its `when`th call of `syscall`; with a descriptor that it should not have."""
 

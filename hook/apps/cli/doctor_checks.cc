@@ -127,7 +127,7 @@ void CheckLeases(const plan::Config& config, Findings& findings) {
       *root ? ReadLeases(**root, errors) : std::vector<mount::Lease>();
   size_t stale = 0;
   for (const mount::Lease& lease : leases) {
-    stale += apps::IsLive(lease) ? 0 : 1;
+    stale += apps::IsLive(lease).value_or(true) ? 0 : 1;
   }
   for (std::string& error : errors) {
     Add(findings, Level::kWarn, "leases", std::move(error));

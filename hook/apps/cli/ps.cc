@@ -29,9 +29,14 @@ struct Row {
   pid_t pid = 0;
 };
 
-// "made": prestart is at work, or was killed; "dead": its container is gone, and gc would end it.
+// "made": prestart is at work, or was killed; "dead": its container is gone, and gc would end it;
+// "hidden": whether its container lives cannot be told from here.
 std::string StateOf(const mount::Lease& lease) {
-  if (!apps::IsLive(lease)) {
+  const auto live = apps::IsLive(lease);
+  if (!live) {
+    return "hidden";
+  }
+  if (!*live) {
     return "dead";
   }
   return lease.attached ? "live" : "made";

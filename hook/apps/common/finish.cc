@@ -27,6 +27,8 @@ namespace actiondfs::apps {
 namespace {
 
 constexpr int kOpenDir = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+// Where stage_root is a file system of its own, this is the file system's.
+constexpr std::string_view kLostAndFound = "lost+found";
 
 void RecordStatistics(const mount::Lease& lease, const std::string& state_path, RunRecord& record) {
   const auto stats = mount::ReadStatistics(lease, state_path);
@@ -81,18 +83,14 @@ void AddSteps(const std::vector<std::pair<std::string, uint64_t>>& steps, RunRec
   }
 }
 
-Status WriteRecord(const mount::Lease& lease, const RunRecord& record) {
-  Status status;
+// `recorded`: whoever tries again must not count this run twice.
+Status WriteRecord(const mount::Lease& lease, const RunRecord& record, bool& recorded) {
   if (!lease.records_path.empty()) {
-    status = record::Append(lease.records_path, record::ToJsonLine(record));
+    RETURN_IF_ERROR(record::Append(lease.records_path, record::ToJsonLine(record)));
   }
-  if (!lease.prometheus_textfile.empty()) {
-    auto accumulated = record::Accumulate(lease.prometheus_textfile, record);
-    if (status && !accumulated) {
-      status = std::move(accumulated);
-    }
-  }
-  return status;
+  recorded = true;
+  return lease.prometheus_textfile.empty() ? Status()
+                                           : record::Accumulate(lease.prometheus_textfile, record);
 }
 
 // Keeps the first error of several steps that are all taken.
@@ -152,9 +150,16 @@ bool IsWithin(const ReapLimits& limits, const mount::StateDir& state, const moun
 
 }  // namespace
 
-bool IsLive(const mount::Lease& lease) {
-  const auto boot_id = mount::BootId();
-  return boot_id && *boot_id == lease.boot_id && mount::IsAlive(lease.init);
+Result<bool> IsLive(const mount::Lease& lease) {
+  ASSIGN_OR_RETURN(const std::string boot_id, mount::BootId());
+  if (boot_id != lease.boot_id) {
+    return false;
+  }
+  ASSIGN_OR_RETURN(const uint64_t own, mount::PidNamespace());
+  if (own != lease.pid_namespace) {
+    return MakeError(EXDEV, "its container was made in another pid namespace than this");
+  }
+  return mount::IsAlive(lease.init);
 }
 
 Status AbandonWorkspace(mount::StateDir& state, const mount::Lease& lease) {
@@ -182,11 +187,11 @@ Status FinishWorkspace(mount::StateDir& state, std::string_view exit) {
   AddSteps(lease->steps, record);
   AddSteps(timer.steps(), record);
   if (!lease->recorded) {
-    error.Note(WriteRecord(*lease, record));
-    // Should the rest fail, whoever tries again does not count this run twice.
     mount::Lease done = *lease;
-    done.recorded = true;
-    error.Note(state.WriteLease(done));
+    error.Note(WriteRecord(*lease, record, done.recorded));
+    if (done.recorded) {
+      error.Note(state.WriteLease(done));
+    }
   }
   if (!released) {
     return released;
@@ -204,12 +209,19 @@ ReapResult ReapDead(const mount::StateRoot& root, const ReapLimits& limits) {
     return result;
   }
   const size_t count = std::min(limits.leases, ids->size());
-  const size_t first = count < ids->size() ? static_cast<size_t>(UnixMilliseconds()) : 0;
-  for (size_t i = 0; i < count; ++i) {
+  const int64_t begun = UnixMilliseconds();
+  const size_t first = count < ids->size() ? static_cast<size_t>(begun) : 0;
+  for (size_t i = 0; i < count && UnixMilliseconds() - begun < limits.time.count(); ++i) {
     const std::string& id = (*ids)[(first + i) % ids->size()];
     const auto lease = root.Peek(id);
-    if (lease && IsLive(*lease)) {
-      continue;
+    if (lease) {
+      const auto live = IsLive(*lease);
+      if (!live) {
+        result.errors.push_back(Quoted(id) + ": whether it lives: " + live.error().ToString());
+      }
+      if (live.value_or(true)) {
+        continue;
+      }
     }
     // Whoever makes or ends a workspace has its lock: that one is left alone.
     auto state = root.Lock(id, /*wait=*/false);
@@ -217,7 +229,8 @@ ReapResult ReapDead(const mount::StateRoot& root, const ReapLimits& limits) {
       continue;
     }
     const auto locked_lease = state->ReadLease();
-    if (locked_lease && (IsLive(*locked_lease) || !IsWithin(limits, *state, *locked_lease))) {
+    if (locked_lease &&
+        (IsLive(*locked_lease).value_or(true) || !IsWithin(limits, *state, *locked_lease))) {
       continue;
     }
     if (const auto status = FinishWorkspace(*state, kReaped); !status) {
@@ -239,7 +252,8 @@ ReapResult ReapOrphanedStages(const mount::StateRoot& root, const std::string& s
   for (const DirEntry& entry : entries.value_or(std::vector<DirEntry>())) {
     const std::string& name = entry.name;
     const std::string path = fmt::format("{}/{}", stage_root, name);
-    if (mounted.contains(name) || !oci::ValidateContainerId(name) || !IsStage(path)) {
+    if (mounted.contains(name) || name == kLostAndFound || !oci::ValidateContainerId(name) ||
+        !IsStage(path)) {
       continue;
     }
     const auto reaped = ReapOrphan(root, name, path);

@@ -41,6 +41,8 @@ struct ReapLimits {
   size_t leases = kNone;
   // A workspace with more names in its stage is left for another time.
   size_t stage_entries = kNone;
+  // After that much time no other one is begun.
+  std::chrono::milliseconds time = std::chrono::milliseconds::max();
   // So long has it to be known that a container is dead: its poststop may be on its way, and would
   // find nothing to do.
   std::chrono::seconds patience{0};
@@ -55,8 +57,10 @@ ReapResult ReapDead(const mount::StateRoot& root, const ReapLimits& limits);
 ReapResult ReapOrphanedStages(const mount::StateRoot& root, const std::string& stage_root,
                               const std::set<std::string>& mounted);
 
-// Whether the container that the lease speaks of is there still.
-bool IsLive(const mount::Lease& lease);
+// Whether the container that the lease speaks of is there still. EXDEV: process numbers here are
+// not those of its host; other errors: it cannot be told. Then it may live, and is not to be
+// touched.
+Result<bool> IsLive(const mount::Lease& lease);
 
 }  // namespace actiondfs::apps
 

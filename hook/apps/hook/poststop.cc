@@ -12,7 +12,14 @@
 namespace actiondfs::hook {
 
 Status Poststop(const std::string& config_path, std::string_view state_json) {
-  ASSIGN_OR_RETURN(const oci::ContainerState container, oci::ParseState(state_json));
+  const auto parsed = oci::ParseState(state_json);
+  if (!parsed) {
+    // Where it is not ours, what is wrong with it is not our business.
+    return oci::TextHasActiondfsAnnotation(state_json).value_or(true)
+               ? std::unexpected(parsed.error())
+               : Status();
+  }
+  const oci::ContainerState& container = *parsed;
   // Only where the state is: everything else is in the lease. A configuration that was broken since
   // prestart must not keep the workspace from being ended.
   const auto config = apps::LoadConfig(config_path);
@@ -27,9 +34,15 @@ Status Poststop(const std::string& config_path, std::string_view state_json) {
   }
   // Another runtime, or another namespace of containerd's, may have a live container of this id.
   // What this stage would have ended, if it was that one, gc ends when it is dead.
-  if (const auto lease = state->ReadLease(); lease && apps::IsLive(*lease)) {
-    return MakeError(EBUSY, "container " + Quoted(container.id) +
-                                ": the workspace of this id belongs to a live container");
+  if (const auto lease = state->ReadLease(); lease) {
+    const auto live = apps::IsLive(*lease);
+    if (!live) {
+      return Wrap(live.error(), "container " + Quoted(container.id) + ": whether it lives");
+    }
+    if (*live) {
+      return MakeError(EBUSY, "container " + Quoted(container.id) +
+                                  ": the workspace of this id belongs to a live container");
+    }
   }
   if (auto status = apps::FinishWorkspace(*state, apps::kStopped); !status) {
     return Wrap(std::move(status).error(), "container " + Quoted(container.id));

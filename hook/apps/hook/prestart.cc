@@ -30,8 +30,10 @@ namespace {
 constexpr size_t kMaxBundleConfig = size_t{16} << 20;
 // Each prestart looks at some leases of other containers, so that a host without a gc timer stays
 // clean too. What takes long is for gc: it is not this container that shall wait for it.
-constexpr apps::ReapLimits kReapLimits = {
-    .leases = 4, .stage_entries = 256, .patience = std::chrono::seconds(60)};
+constexpr apps::ReapLimits kReapLimits = {.leases = 4,
+                                          .stage_entries = 256,
+                                          .time = std::chrono::seconds(1),
+                                          .patience = std::chrono::seconds(60)};
 
 // Everything that is known before anything is changed.
 struct Decision {
@@ -89,12 +91,13 @@ Result<Decision> Decide(const std::string& config_path, const oci::ContainerStat
                   std::move(container)};
 }
 
-mount::Lease MakeLease(const Decision& decision, std::string boot_id) {
+mount::Lease MakeLease(const Decision& decision, std::string boot_id, uint64_t pid_namespace) {
   const plan::MountPlan& plan = decision.plan;
   mount::Lease lease;
   lease.container_id = plan.container_id;
   lease.boot_id = std::move(boot_id);
   lease.init = decision.container.init();
+  lease.pid_namespace = pid_namespace;
   lease.mount_namespace = decision.container.mount_namespace_inode();
   lease.input_root = plan.input_root.ToString();
   lease.action = plan.action ? plan.action->ToString() : "";
@@ -151,22 +154,37 @@ Status Seal(const mount::StateDir& state, mount::Lease& lease, int tree,
 
 // The locked, empty state directory of this container; nullopt where it has its workspace already.
 Result<std::optional<mount::StateDir>> ClaimState(const Decision& decision,
-                                                  const mount::StateRoot& root) {
+                                                  const mount::StateRoot& root,
+                                                  const std::string& boot_id) {
   for (;;) {
     ASSIGN_OR_RETURN(mount::StateDir state, root.Create(decision.plan.container_id));
     const auto old = state.ReadLease();
     if (!old && old.error().code() == ENOENT) {
       return state;
     }
-    const bool same_container = old && old->init == decision.container.init();
+    const bool same_container =
+        old && old->boot_id == boot_id && old->init == decision.container.init();
     if (same_container && old->attached) {
       return std::nullopt;  // the hook is registered twice
     }
-    if (old && !same_container && apps::IsLive(*old)) {
-      return MakeError(EEXIST, "a live container of this id has a workspace already");
+    if (old && !same_container) {
+      ASSIGN_OR_RETURN(const bool live, apps::IsLive(*old));
+      if (live) {
+        return MakeError(EEXIST, "a live container of this id has a workspace already");
+      }
     }
     // Left by an earlier container of this id, or by a hook that was killed.
-    RETURN_IF_ERROR(apps::FinishWorkspace(state, apps::kReaped));
+    auto finished = apps::FinishWorkspace(state, apps::kReaped);
+    if (finished) {
+      continue;
+    }
+    const auto left = root.Peek(decision.plan.container_id);
+    if (left || left.error().code() != ENOENT) {
+      return std::unexpected(std::move(finished).error());
+    }
+    // It is gone all the same: only its record could not be written.
+    Log("container " + Quoted(decision.plan.container_id) +
+        ", an earlier one of this id: " + finished.error().ToString());
   }
 }
 
@@ -177,11 +195,12 @@ Status GiveWorkspace(const Decision& decision, apps::StepTimer& timer) {
   // it.
   (void)apps::ReapDead(root, kReapLimits);
   ASSIGN_OR_RETURN(std::string boot_id, mount::BootId());
-  ASSIGN_OR_RETURN(auto state, ClaimState(decision, root));
+  ASSIGN_OR_RETURN(auto state, ClaimState(decision, root, boot_id));
   if (!state) {
     return {};
   }
-  mount::Lease lease = MakeLease(decision, std::move(boot_id));
+  ASSIGN_OR_RETURN(const uint64_t pid_namespace, mount::PidNamespace());
+  mount::Lease lease = MakeLease(decision, std::move(boot_id), pid_namespace);
   if (auto written = state->WriteLease(lease); !written) {
     (void)state->Remove();  // there is nothing but the directory
     return written;
@@ -202,10 +221,12 @@ Status GiveWorkspace(const Decision& decision, apps::StepTimer& timer) {
 
 Status Prestart(const std::string& config_path, std::string_view state_json) {
   apps::StepTimer timer;
-  ASSIGN_OR_RETURN(const oci::ContainerState state, oci::ParseState(state_json));
-  if (!oci::HasActiondfsAnnotation(state)) {
+  // First, and alone: what is wrong with another's container is not our business.
+  ASSIGN_OR_RETURN(const bool ours, oci::TextHasActiondfsAnnotation(state_json));
+  if (!ours) {
     return {};
   }
+  ASSIGN_OR_RETURN(const oci::ContainerState state, oci::ParseState(state_json));
   auto decision = Decide(config_path, state);
   if (!decision) {
     return Wrap(std::move(decision).error(), "container " + Quoted(state.id));

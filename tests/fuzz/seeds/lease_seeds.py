@@ -8,7 +8,7 @@ import seed_corpus
 
 LEASE = {
     "version": 1, "container_id": "c1", "boot_id": "b", "init_pid": 42, "init_start_time": 123456789,
-    "mount_namespace": 4026531840, "input_root": "0123456789abcdef" * 4 + "/83", "action": "", "cas": "default",
+    "pid_namespace": 4026531836, "mount_namespace": 4026531840, "input_root": "0123456789abcdef" * 4 + "/83", "action": "", "cas": "default",
     "mode": "strict", "backend": "fuse", "destination": "/workspace", "stage_dir": "/srv/stage/c1",
     "serve_socket": "/run/actiondfs/serve.sock", "keep_stage": False, "records_path": "", "prometheus_textfile": "",
     "attached": True, "recorded": False, "started_unix_ms": 1700000000000, "steps": [["prestart.plan", 17]],

@@ -28,11 +28,12 @@ TEST_F(ContainerTest, RefusesAProcessThatIsGone) {
 
 TEST_F(ContainerTest, IdentityTellsAliveFromGone) {
   FakeInit init;
-  const ProcessIdentity identity = FindProcess(init.pid()).value();
-  EXPECT_TRUE(IsAlive(identity));
-  EXPECT_FALSE(IsAlive({identity.pid, identity.start_time + 1})) << "the number was used again";
+  const ProcessIdentity identity = FindProcess(init.pid()).value().value();
+  EXPECT_TRUE(IsAlive(identity).value());
+  EXPECT_FALSE(IsAlive({identity.pid, identity.start_time + 1}).value())
+      << "the number was used again";
   init.Stop();
-  EXPECT_FALSE(IsAlive(identity));
+  EXPECT_FALSE(IsAlive(identity).value());
 }
 
 TEST_F(ContainerTest, EntersItsNamespaceAndReturns) {

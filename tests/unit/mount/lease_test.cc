@@ -14,6 +14,7 @@ TEST(LeaseTest, ComesBackAsItWas) {
   lease.container_id = "c1";
   lease.boot_id = "b";
   lease.init = {42, 123456789};
+  lease.pid_namespace = 4026531836;
   lease.mount_namespace = 4026531840;
   lease.stage_dir = "/stage/c1";
   lease.attached = true;
@@ -21,6 +22,7 @@ TEST(LeaseTest, ComesBackAsItWas) {
   const Lease back = ParseLease(ToJson(lease)).value();
   EXPECT_EQ(back.container_id, "c1");
   EXPECT_EQ(back.init, lease.init);
+  EXPECT_EQ(back.pid_namespace, lease.pid_namespace);
   EXPECT_EQ(back.mount_namespace, lease.mount_namespace);
   EXPECT_EQ(back.stage_dir, lease.stage_dir);
   EXPECT_TRUE(back.attached);

@@ -135,5 +135,17 @@ TEST(StateTest, OnlyKeysWithThePrefixAreOurs) {
   EXPECT_TRUE(HasActiondfsAnnotation(state));
 }
 
+TEST(StateTest, AnnotationsAreFoundInAStateThatIsRefused) {
+  json state = State();
+  state["id"] = "a:b";
+  EXPECT_FALSE(ParseState(state.dump()));
+  EXPECT_FALSE(TextHasActiondfsAnnotation(state.dump()).value());
+  state["annotations"] = {{"dev.actiondfs.mode", "strict"}};
+  EXPECT_TRUE(TextHasActiondfsAnnotation(state.dump()).value());
+  state["annotations"] = {{"dev.actiondfs.mode", 1}};
+  EXPECT_EQ(TextHasActiondfsAnnotation(state.dump()).error().code(), EINVAL);
+  EXPECT_EQ(TextHasActiondfsAnnotation("{").error().code(), EINVAL);
+}
+
 }  // namespace
 }  // namespace actiondfs::oci
