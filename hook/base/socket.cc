@@ -28,8 +28,8 @@ Result<sockaddr_un> Address(const std::string& path) {
   return address;
 }
 
-Result<UniqueFd> NewSocket() {
-  UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+Result<UniqueFd> NewSocket(int flags = 0) {
+  UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0));
   if (!fd.valid()) {
     return ErrnoError("socket");
   }
@@ -42,11 +42,20 @@ const sockaddr* Generic(const sockaddr_un& address) {
 
 }  // namespace
 
-Result<UniqueFd> ConnectUnix(const std::string& path) {
+Result<UniqueFd> ConnectUnix(const std::string& path, std::chrono::milliseconds timeout) {
   ASSIGN_OR_RETURN(const sockaddr_un address, Address(path));
-  ASSIGN_OR_RETURN(UniqueFd fd, NewSocket());
-  if (::connect(fd.get(), Generic(address), sizeof(address)) != 0) {
-    return ErrnoError("connect to " + Quoted(path));
+  // Where the listener's queue is full a socket that blocks waits for ever.
+  ASSIGN_OR_RETURN(UniqueFd fd, NewSocket(SOCK_NONBLOCK));
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  while (::connect(fd.get(), Generic(address), sizeof(address)) != 0) {
+    if (errno != EAGAIN && errno != EINTR) {
+      return ErrnoError("connect to " + Quoted(path));
+    }
+    if (std::chrono::steady_clock::now() >= deadline) {
+      return MakeError(ETIMEDOUT, "connect to " + Quoted(path));
+    }
+    constexpr int kPause = 2;  // milliseconds
+    ::poll(nullptr, 0, kPause);
   }
   return fd;
 }
@@ -57,7 +66,7 @@ Result<UniqueFd> ListenUnix(const std::string& path, int backlog) {
   // The mode of the inode is set before anyone can connect: bind, chmod, and only then listen.
   int bound = ::bind(fd.get(), Generic(address), sizeof(address));
   if (bound != 0 && errno == EADDRINUSE) {
-    if (ConnectUnix(path)) {
+    if (ConnectUnix(path, std::chrono::seconds(1))) {
       return MakeError(EADDRINUSE,
                        "listen at " + Quoted(path) + ": a server answers there already");
     }

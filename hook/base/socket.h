@@ -20,9 +20,10 @@ namespace actiondfs {
 // The most descriptors that one message carries here; more is an error on either side.
 inline constexpr int kMaxFdsPerMessage = 8;
 
-// ENOENT: no such socket; ECONNREFUSED: nobody listens; EINVAL: the path is too long for
+// A socket that does not block. ENOENT: no such socket; ECONNREFUSED: nobody listens; ETIMEDOUT:
+// somebody does, and so many wait that there was no place; EINVAL: the path is too long for
 // sockaddr_un.
-Result<UniqueFd> ConnectUnix(const std::string& path);
+Result<UniqueFd> ConnectUnix(const std::string& path, std::chrono::milliseconds timeout);
 // Binds (replacing a stale socket that nobody answers; EADDRINUSE where somebody does), mode 0600,
 // listens.
 Result<UniqueFd> ListenUnix(const std::string& path, int backlog);

@@ -30,6 +30,8 @@ namespace {
 
 constexpr size_t kMaxRequest = size_t{64} << 10;
 constexpr size_t kMaxIdLength = 256;
+// At most 700 bytes each, and a packet has to fit in net.core.wmem_default.
+constexpr int kMostListed = 32;
 constexpr int kAcceptPause = 100;  // milliseconds
 // Hooks and commands, each for one question.
 constexpr size_t kMaxClients = 64;
@@ -237,7 +239,7 @@ Server::Answer Server::Handle(const Request& request, std::vector<UniqueFd> fds)
     case Request::kStats:
       return HandleStats(request.stats().id());
     case Request::kList:
-      return HandleList();
+      return HandleList(request.list().after());
     case Request::kPing: {
       Answer answer;
       answer.reply.mutable_ping()->set_pid(::getpid());
@@ -345,10 +347,15 @@ Server::Answer Server::HandleStats(const std::string& id) {
   return answer;
 }
 
-Server::Answer Server::HandleList() const {
+Server::Answer Server::HandleList(const std::string& after) const {
   Answer answer;
   ListReply& reply = *answer.reply.mutable_list();
-  for (const auto& [id, mounted] : mounts_) {
+  for (auto next = mounts_.upper_bound(after); next != mounts_.end(); ++next) {
+    if (reply.mounts_size() == kMostListed) {
+      reply.set_more(true);
+      break;
+    }
+    const auto& [id, mounted] = *next;
     MountInfo& info = *reply.add_mounts();
     info.set_id(id);
     info.set_root(mounted->root);

@@ -64,7 +64,7 @@ class Server {
   Answer Handle(const Request& request, std::vector<UniqueFd> fds);
   Answer HandleMount(const MountRequest& request, std::vector<UniqueFd> fds);
   Answer HandleStats(const std::string& id);
-  Answer HandleList() const;
+  Answer HandleList(const std::string& after) const;
   Status FreeId(const std::string& id);
   Result<UniqueFd> Mount(const MountRequest& request, std::vector<UniqueFd> fds, bool& passthrough);
   // What a mount does when it ends.

@@ -38,7 +38,7 @@ bool IsCounterName(std::string_view name) {
 }
 
 Result<UniqueFd> Connect(const std::string& path) {
-  auto socket = ConnectUnix(path);
+  auto socket = ConnectUnix(path, kTimeout);
   if (!socket && (socket.error().code() == ENOENT || socket.error().code() == ECONNREFUSED)) {
     return Wrap(
         std::move(socket).error(),
@@ -145,14 +145,26 @@ Result<Statistics> FuseClient::Stats(const std::string& id) const {
 }
 
 Result<std::vector<TreeMount>> FuseClient::List() const {
-  Request request;
-  request.mutable_list();
-  ASSIGN_OR_RETURN(const Answer answer, Ask(socket_path_, request, Reply::kList));
   std::vector<TreeMount> mounts;
+  bool more = true;
+  while (more) {
+    ASSIGN_OR_RETURN(more, ListMore(mounts));
+  }
+  return mounts;
+}
+
+// False: that was all.
+Result<bool> FuseClient::ListMore(std::vector<TreeMount>& mounts) const {
+  Request request;
+  std::string last = mounts.empty() ? "" : mounts.back().id;
+  request.mutable_list()->set_after(last);
+  ASSIGN_OR_RETURN(const Answer answer, Ask(socket_path_, request, Reply::kList));
   for (const MountInfo& info : answer.reply.list().mounts()) {
-    if (Printable(info.id()) != info.id() || Printable(info.root()) != info.root()) {
+    if (Printable(info.id()) != info.id() || Printable(info.root()) != info.root() ||
+        info.id() <= last) {
       return Improper();
     }
+    last = info.id();
     mounts.push_back({.id = info.id(),
                       .point = "",
                       .root = info.root(),
@@ -161,7 +173,10 @@ Result<std::vector<TreeMount>> FuseClient::List() const {
                       .passthrough = info.passthrough(),
                       .since_unix_seconds = info.since_unix_seconds()});
   }
-  return mounts;
+  if (answer.reply.list().more() && answer.reply.list().mounts().empty()) {
+    return Improper();
+  }
+  return answer.reply.list().more();
 }
 
 }  // namespace actiondfs::mount

@@ -30,6 +30,8 @@ class FuseClient {
   Result<std::vector<TreeMount>> List() const;
 
  private:
+  Result<bool> ListMore(std::vector<TreeMount>& mounts) const;
+
   std::string socket_path_;
 };
 

@@ -10,6 +10,8 @@
 #include <chrono>
 #include <filesystem>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace actiondfs {
 namespace {
@@ -65,7 +67,7 @@ TEST_F(SocketTest, LooksAtAMessageWithoutTakingIt) {
 }
 
 TEST_F(SocketTest, ListenReplacesAStaleSocketOnly) {
-  EXPECT_EQ(ConnectUnix(path_).error().code(), ENOENT);
+  EXPECT_EQ(ConnectUnix(path_, milliseconds(100)).error().code(), ENOENT);
   auto first = ListenUnix(path_, 4);
   ASSERT_TRUE(first);
   struct stat st = {};
@@ -73,8 +75,23 @@ TEST_F(SocketTest, ListenReplacesAStaleSocketOnly) {
   EXPECT_EQ(st.st_mode & 0777, 0600U);
   EXPECT_EQ(ListenUnix(path_, 4).error().code(), EADDRINUSE);
   first = UniqueFd();
-  EXPECT_EQ(ConnectUnix(path_).error().code(), ECONNREFUSED);
+  EXPECT_EQ(ConnectUnix(path_, milliseconds(100)).error().code(), ECONNREFUSED);
   EXPECT_TRUE(ListenUnix(path_, 4));
+}
+
+TEST_F(SocketTest, FullQueueIsNotWaitedForWithoutEnd) {
+  const auto listener = ListenUnix(path_, 0);
+  ASSERT_TRUE(listener);
+  std::vector<UniqueFd> waiting;
+  for (int i = 0; i < 3; ++i) {
+    auto fd = ConnectUnix(path_, milliseconds(20));
+    if (!fd) {
+      EXPECT_EQ(fd.error().code(), ETIMEDOUT);
+      return;
+    }
+    waiting.push_back(std::move(*fd));
+  }
+  FAIL() << "the queue is never full";
 }
 
 TEST_F(SocketTest, PathThatDoesNotFitIsSaid) {

@@ -89,6 +89,40 @@ TEST_F(FuseClientTest, ServersErrorKeepsItsErrnoAndIsShownPrintable) {
   EXPECT_THAT(stats.error().what(), testing::HasSubstr("\\x1b[31m"));
 }
 
+TEST_F(FuseClientTest, ListsInParts) {
+  const std::jthread server = Serve(
+      [](const Request& request) {
+        const std::string& after = request.list().after();
+        Reply reply;
+        reply.mutable_list()->add_mounts()->set_id(after + "c");
+        reply.mutable_list()->set_more(after.size() < 2);
+        return reply.SerializeAsString();
+      },
+      3);
+  const auto mounts = FuseClient(path_).List().value();
+  ASSERT_EQ(mounts.size(), 3U);
+  EXPECT_EQ(mounts[2].id, "ccc");
+}
+
+TEST_F(FuseClientTest, ListThatDoesNotGoOnIsAProtocolError) {
+  const auto always = [](const char* id) {
+    return [id](const Request&) {
+      Reply reply;
+      reply.mutable_list()->set_more(true);
+      if (*id != '\0') {
+        reply.mutable_list()->add_mounts()->set_id(id);
+      }
+      return reply.SerializeAsString();
+    };
+  };
+  {
+    const std::jthread server = Serve(always("c1"), 2);
+    EXPECT_EQ(FuseClient(path_).List().error().code(), EPROTO);
+  }
+  const std::jthread server = Serve(always(""));
+  EXPECT_EQ(FuseClient(path_).List().error().code(), EPROTO);
+}
+
 TEST_F(FuseClientTest, NonsenseIsAProtocolError) {
   const std::jthread server = Serve([](const Request&) { return std::string("\xff\xff\xff"); });
   EXPECT_EQ(FuseClient(path_).List().error().code(), EPROTO);
