@@ -44,6 +44,12 @@ std::unexpected<Error> FsContext::KernelError(const std::string& what) const {
 }
 
 Status FsContext::SetString(const char* key, const std::string& value) const {
+  // fsconfig(2) says no more than EINVAL.
+  if (value.size() > kMaxMountOption) {
+    return MakeError(ENAMETOOLONG, std::string("mount option ") + key + ": " + Quoted(value) +
+                                       " has " + std::to_string(value.size()) + " bytes, at most " +
+                                       std::to_string(kMaxMountOption) + " are possible");
+  }
   if (::fsconfig(fd_.get(), FSCONFIG_SET_STRING, key, value.c_str(), 0) != 0) {
     return KernelError(std::string(key) + "=" + Quoted(value));
   }

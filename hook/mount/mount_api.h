@@ -27,11 +27,15 @@ class DetachedMount {
   UniqueFd fd_;
 };
 
+// Of the value of a mount option: fs/fsopen.c, FSCONFIG_SET_STRING.
+inline constexpr size_t kMaxMountOption = 255;
+
 // A file system that is being configured (fsopen(2)). What the kernel has to say goes into the
 // errors.
 class FsContext {
  public:
   static Result<FsContext> Open(const char* type);
+  // ENAMETOOLONG: over what fsconfig(2) takes, kMaxMountOption bytes.
   Status SetString(const char* key, const std::string& value) const;
   Status SetFlag(const char* key) const;
   Status SetFd(const char* key, int fd) const;

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include <cerrno>
 #include <utility>
 
 #include "hook/base/files.h"
@@ -44,7 +45,12 @@ std::optional<MountEntry> ParseLine(const std::string& line) {
   if (before.size() < 5 || after.size() < 3) {
     return std::nullopt;
   }
-  MountEntry entry = {before[2], Unescape(before[4]), after[0], Unescape(after[1]), {}};
+  const auto id = ParseDecimal(before[0]);
+  if (!id) {
+    return std::nullopt;
+  }
+  MountEntry entry = {static_cast<uint64_t>(*id), before[2], Unescape(before[4]), after[0],
+                      Unescape(after[1]),         {}};
   for (const std::string& option : Split(after[2], ',')) {
     entry.super_options.push_back(Unescape(option));
   }
@@ -91,6 +97,21 @@ Result<std::vector<MountEntry>> ReadMountTable(const std::string& proc) {
   ASSIGN_OR_RETURN(const std::string text,
                    ReadFileAt(AT_FDCWD, proc + "/self/mountinfo", kMaxMountInfo));
   return ParseMountInfo(text);
+}
+
+Result<uint64_t> MountIdOf(int fd) {
+  constexpr size_t kMaxFdInfo = 4096;
+  constexpr std::string_view kKey = "mnt_id:\t";
+  const std::string path = "/proc/self/fdinfo/" + std::to_string(fd);
+  ASSIGN_OR_RETURN(const std::string text, ReadFileAt(AT_FDCWD, path, kMaxFdInfo));
+  for (const std::string& line : Split(text, '\n')) {
+    if (line.starts_with(kKey)) {
+      if (const auto id = ParseDecimal(std::string_view(line).substr(kKey.size()))) {
+        return static_cast<uint64_t>(*id);
+      }
+    }
+  }
+  return MakeError(EPROTO, path);
 }
 
 std::optional<Counters> FindMountStats(std::string_view text, std::string_view type,

@@ -5,6 +5,7 @@
 #ifndef ACTIONDFS_HOOK_MOUNT_MOUNT_TABLE_H_
 #define ACTIONDFS_HOOK_MOUNT_MOUNT_TABLE_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@
 namespace actiondfs::mount {
 
 struct MountEntry {
+  uint64_t id = 0;
   std::string device;  // "major:minor": one for each superblock
   std::string point, type, source;
   std::vector<std::string> super_options;
@@ -27,6 +29,9 @@ struct MountEntry {
 // The text of a mountinfo. Of mounts that are stacked the upper comes later.
 std::vector<MountEntry> ParseMountInfo(std::string_view text);
 Result<std::vector<MountEntry>> ReadMountTable(const std::string& proc = "/proc");
+// The `id` of the mount that an open file is in. Asks nothing of its file system, which may be
+// dead.
+Result<uint64_t> MountIdOf(int fd);
 
 // Out of the text of a mountstats: the counters of the topmost mount of `type` at `point`. nullopt:
 // there is none, or it has statistics of a version that this does not know.

@@ -164,7 +164,11 @@ Result<std::vector<std::string>> StateRoot::List() const {
     if (!entry) {
       break;
     }
-    if (entry->type == DT_DIR) {
+    const auto is_directory = [&] {
+      const auto st = StatAt(dir_.get(), entry->name);
+      return st && S_ISDIR(st->st_mode);
+    };
+    if (entry->type == DT_DIR || (entry->type == DT_UNKNOWN && is_directory())) {
       ids.push_back(std::move(entry->name));
     }
   }

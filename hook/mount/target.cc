@@ -29,6 +29,10 @@ Error Explain(Error error) {
       return std::move(error).Wrap("a symlink is on the way");
     case EXDEV:
       return std::move(error).Wrap("another mount is on the way");
+    case EOVERFLOW:
+      return std::move(error).Wrap(
+          "the container's root maps ids, and not the host's root: make the directory in the "
+          "image");
     default:
       return error;
   }
@@ -57,7 +61,7 @@ Result<Target> Target::Open(const std::string& rootfs, const std::string& destin
       }
       if (auto made = MkdirAt(target.fd_.get(), name, 0755, /*exist_ok=*/true); !made) {
         target.RemoveCreated();
-        return Wrap(std::move(made).error(), context);
+        return Wrap(Explain(std::move(made).error()), context);
       }
       next = OpenComponent(target.fd_.get(), name);
       target.created_.push_back({std::move(target.fd_), name});

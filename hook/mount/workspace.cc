@@ -181,8 +181,12 @@ Status RemoveStage(const std::string& stage_dir, bool keep) {
   if (!keep) {
     return RemoveTree(dir->get(), name);
   }
-  ASSIGN_OR_RETURN(const UniqueFd stage, OpenAt(dir->get(), name, kOpenDir));
-  return WriteFileAtomically(stage.get(), kKeptMarker, "", 0600, /*durable=*/false);
+  const auto stage = OpenAt(dir->get(), name, kOpenDir);
+  if (!stage) {
+    // An operator may have removed what was to be kept.
+    return stage.error().code() == ENOENT ? Status() : std::unexpected(stage.error());
+  }
+  return WriteFileAtomically(stage->get(), kKeptMarker, "", 0600, /*durable=*/false);
 }
 
 }  // namespace actiondfs::mount

@@ -139,9 +139,10 @@ Status ParseRoots(const JsonObject& top, Config& config) {
   RETURN_IF_ERROR(SetPath(top, "state_root", config.state_root));
   RETURN_IF_ERROR(SetPath(top, "serve_socket", config.serve_socket));
   // Both have a directory for each container, by its id.
-  if (config.stage_root == config.state_root) {
-    return MakeError(EINVAL, "stage_root: expected another directory than state_root, got " +
-                                 Quoted(config.stage_root) + " for both");
+  if ((config.stage_root + "/").starts_with(config.state_root + "/") ||
+      (config.state_root + "/").starts_with(config.stage_root + "/")) {
+    return MakeError(EINVAL, "stage_root: expected a directory apart from state_root, got " +
+                                 Quoted(config.stage_root) + " and " + Quoted(config.state_root));
   }
   // gc removes from stage_root what no workspace owns.
   for (const auto& [name, cas] : config.cas) {

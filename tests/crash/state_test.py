@@ -4,6 +4,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import unittest
 
@@ -71,6 +72,23 @@ class DamageTest(StateTest):
         self.assertIn("old", self.gc().out)
         self.check_empty()
         container.kill()
+
+    def test_record_that_cannot_be_written_keeps_nobody_from_starting(self):
+        container = self.start("again")
+        container.kill()
+        records, self.scene.records = self.scene.records, self.scene.path("none/records.jsonl")
+        lease = json.loads(self.read("again"))
+        self.assertEqual(lease["records_path"], records)
+        lease["records_path"] = self.scene.records
+        self.rewrite("again", json.dumps(lease))
+        second = self.scene.container("again")
+        code, err = self.scene.hook("prestart", second)
+        self.assertEqual(code, 0, err)
+        self.assertIn(self.scene.records, err)
+        second.use()
+        second.kill()
+        self.scene.poststop(second)
+        self.check_empty()
 
     def test_damaged_lease_of_a_workspace_that_is_gone(self):
         for text in ("", "{", '{"version": 1}', "\0" * 4096, "x" * (2 << 20)):
@@ -223,6 +241,15 @@ class PowerLossTest(StateTest):
         self.lose_power([])
         self.scene.gc()
         self.assertTrue(os.path.exists(os.path.join(self.scene.stage_root, "kept/stage/dir/out")))
+
+    def test_kept_stage_that_the_operator_has_removed_already(self):
+        self.scene.config["keep_stage"] = True
+        self.scene.write_config()
+        container = self.start("kept")
+        container.kill()
+        shutil.rmtree(os.path.join(self.scene.stage_root, "kept"))
+        self.scene.poststop(container)
+        self.check_empty()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import sys
 import unittest
 
 import runtimes
-from host import BACKEND, HOOK, SKIP, Bundle, Host, call, has_kernel_module, missing
+from host import BACKEND, HOOK, SKIP, Bundle, Host, call, has_kernel_module, missing, wait_for
 
 
 class BadInputTest(unittest.TestCase):
@@ -270,7 +270,8 @@ class BadInputTest(unittest.TestCase):
             self.assertNotIn("FIT", done.out)
             self.assertEqual(self.host.last_record()["stage_error"], "ENOSPC")
         finally:
-            subprocess.run(["umount", self.host.stage_root], check=True)
+            # The server lets go of the stage when the kernel has told it that the mount has ended.
+            wait_for("the stage to be free", lambda: call(["umount", self.host.stage_root]).code == 0)
         self.host.check_clean()
 
 

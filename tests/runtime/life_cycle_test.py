@@ -147,6 +147,14 @@ class LifeCycleTest(unittest.TestCase):
             self.assertEqual(self.hook("poststop", state).code, 0)
         self.assertEqual(self.record_count(), records)
 
+    def test_container_that_is_not_ours_is_left_alone_whatever_its_state_says(self):
+        state = json.dumps({"ociVersion": "1.0.2", "id": "a:b", "pid": -1, "status": "", "bundle": "x",
+                            "annotations": {"io.example.key": "value"}})
+        for stage in ("prestart", "poststop"):
+            done = self.hook(stage, state)
+            self.assertEqual((done.code, done.err), (0, ""), stage)
+        self.host.check_clean()
+
     def test_create_runtime_does_the_same_as_prestart(self):
         directory, container_id = self.host.make_bundle(Bundle(self.keys(), "cat /workspace/file"))
         path = os.path.join(directory, "config.json")

@@ -5,6 +5,7 @@
 import errno
 import json
 import os
+import subprocess
 import sys
 import unittest
 
@@ -122,6 +123,29 @@ class OperatorTest(unittest.TestCase):
                     self.assertTrue(os.path.isdir(os.path.join(stage, "upper" if mode == "overlay" else "", "dir/new")))
                 self.host.actiondfs("umount", mountpoint)
                 self.assertEqual(os.listdir(mountpoint), [])
+        self.host.check_clean()
+
+    def test_more_mounts_than_the_server_lists_at_once(self):
+        mountpoints = [self.host.path(f"mnt-{n}") for n in range(35)]
+        for mountpoint in mountpoints:
+            self.mount(mountpoint, "--mode", "readonly")
+        self.assertEqual(len(json.loads(self.ask("ps", "--json").out)), len(mountpoints))
+        for mountpoint in mountpoints:
+            self.host.actiondfs("umount", mountpoint)
+        self.host.check_clean()
+
+    def test_umount_takes_what_is_on_top(self):
+        """Not what is later in the kernel's table: a mount that was moved there keeps its place in it."""
+        below, above = self.host.path("below"), self.host.path("above")
+        os.makedirs(above)
+        subprocess.run(["mount", "-t", "tmpfs", "none", above], check=True)
+        self.mount(below, "--mode", "readonly")
+        subprocess.run(["mount", "--move", above, below], check=True)
+        done = self.host.actiondfs("umount", below, check=False)
+        self.assertNotEqual(done.code, 0)
+        self.assertIn("tmpfs", done.err)
+        subprocess.run(["umount", below], check=True)
+        self.host.actiondfs("umount", below)
         self.host.check_clean()
 
     @unittest.skipUnless(BACKEND == "kernel", "about the kernel's messages")

@@ -44,7 +44,7 @@ Result<int> Run(const Options& options) {
   bool ok = Show(apps::ReapDead(root, {}), "workspace", options);
   if (!config.stage_root.empty()) {
     ASSIGN_OR_RETURN(const auto mounts, ListMounts(config));
-    std::set<std::string> mounted;
+    ASSIGN_OR_RETURN(auto mounted, StagesInUse(config.stage_root));
     for (const LiveMount& live : mounts) {
       mounted.insert(live.tree.id);
     }

@@ -8,7 +8,9 @@
 #include "hook/apps/cli/mount_names.h"
 #include "hook/apps/common/config_file.h"
 #include "hook/base/text.h"
+#include "hook/mount/mount_table.h"
 #include "hook/mount/mounter.h"
+#include "kernel/uapi/actiondfs.h"
 
 namespace actiondfs::cli {
 
@@ -69,6 +71,23 @@ Result<std::vector<LiveMount>> ListMounts(const plan::Config& config) {
     }
   }
   return mounts;
+}
+
+Result<std::set<std::string>> StagesInUse(const std::string& stage_root) {
+  const std::string below = RealPath(stage_root).value_or(stage_root) + "/";
+  ASSIGN_OR_RETURN(const auto table, mount::ReadMountTable());
+  std::set<std::string> names;
+  for (const mount::MountEntry& entry : table) {
+    for (const char* option : {ACTIONDFS_OPT_STAGE, "upperdir"}) {
+      const std::string_view path = entry.SuperOption(option);
+      for (const std::string& top : {below, stage_root + "/"}) {
+        if (path.starts_with(top)) {
+          names.insert(Split(path.substr(top.size()), '/').front());
+        }
+      }
+    }
+  }
+  return names;
 }
 
 Result<mount::Statistics> ReadStatistics(const LiveMount& live, const plan::Config& config) {

@@ -6,6 +6,7 @@
 #define ACTIONDFS_HOOK_APPS_CLI_HOST_STATE_H_
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,9 @@ struct LiveMount {
 
 // What every backend has mounted.
 Result<std::vector<LiveMount>> ListMounts(const plan::Config& config);
+// The names below `stage_root` that a kernel mount or an overlay of this mount namespace writes to,
+// whoever made it.
+Result<std::set<std::string>> StagesInUse(const std::string& stage_root);
 // ENOENT: it ended while we looked.
 Result<mount::Statistics> ReadStatistics(const LiveMount& live, const plan::Config& config);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // actiondfs umount: takes away what `actiondfs mount` made, and nothing else.
+#include <fcntl.h>
 #include <sys/mount.h>
 
 #include <CLI/CLI.hpp>
@@ -16,6 +17,7 @@
 
 #include "hook/apps/cli/command.h"
 #include "hook/apps/cli/mount_names.h"
+#include "hook/base/files.h"
 #include "hook/base/text.h"
 #include "hook/mount/mount_table.h"
 #include "kernel/uapi/actiondfs.h"
@@ -27,12 +29,15 @@ struct FreeText {
   void operator()(char* text) const { std::free(text); }
 };
 
-// The topmost mount at exactly `path`.
+// The mount whose root `path` leads to: of those that are stacked there the topmost, which is what
+// umount2(2) takes. nullopt: it leads to no mount's root.
 Result<std::optional<mount::MountEntry>> FindMount(const std::string& path) {
+  ASSIGN_OR_RETURN(const UniqueFd fd, OpenAt(AT_FDCWD, path, O_PATH | O_NOFOLLOW));
+  ASSIGN_OR_RETURN(const uint64_t id, mount::MountIdOf(fd.get()));
   ASSIGN_OR_RETURN(std::vector<mount::MountEntry> table, mount::ReadMountTable());
-  const auto found =
-      std::ranges::find(table.rbegin(), table.rend(), path, &mount::MountEntry::point);
-  return found == table.rend() ? std::nullopt : std::optional(std::move(*found));
+  const auto entry = std::ranges::find(table, id, &mount::MountEntry::id);
+  return entry == table.end() || entry->point != path ? std::nullopt
+                                                      : std::optional(std::move(*entry));
 }
 
 bool IsTree(const mount::MountEntry& entry) {

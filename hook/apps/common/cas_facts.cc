@@ -20,7 +20,9 @@ Result<std::string> ReadMessage(const cas::BlobStore& store, const cas::Digest& 
                                 const char* what) {
   auto blob = store.ReadBlob(digest, oci::kMaxActionSize);
   if (!blob) {
-    return Wrap(std::move(blob).error(), what);
+    // Not ENOENT: that a blob is missing is a fault of the CAS.
+    const int code = blob.error().code() == ENOENT ? EIO : blob.error().code();
+    return MakeError(code, std::string(what) + ": " + blob.error().what());
   }
   return blob;
 }
