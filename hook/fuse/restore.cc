@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <map>
 #include <utility>
+#include <vector>
 
 namespace actiondfs::fuse {
 namespace {
@@ -11,19 +12,26 @@ namespace {
 // An input's entry is in its parent's Directory, so that has to be there. From the top down: a
 // Directory is found through its own parent's.
 Status LoadParent(FileSystem& fs, Node& node) {
-  Node& parent = *node.parent;
-  if (parent.staged || !parent.IsDirectory()) {
-    return MakeError(EPROTO, "an input that is in no input directory");
+  // No recursion: a tree may be as deep as it has Directories.
+  std::vector<Node*> below = {&node};
+  for (bool loaded = false; !loaded;) {
+    Node& parent = *below.back()->parent;
+    if (parent.staged || !parent.IsDirectory()) {
+      return MakeError(EPROTO, "an input that is in no input directory");
+    }
+    loaded = parent.directory->loaded.load(std::memory_order_acquire) != nullptr;
+    if (!loaded) {
+      below.push_back(&parent);
+    }
   }
-  if (parent.directory->loaded.load(std::memory_order_acquire) == nullptr) {
-    RETURN_IF_ERROR(LoadParent(fs, parent));
-  }
-  const auto loaded = fs.inputs.DirectoryOf(parent);
-  if (!loaded) {
-    return MakeError(loaded.error(), "read a Directory that was in use");
-  }
-  if (node.index >= (*loaded)->size()) {
-    return MakeError(EPROTO, "an input that its Directory does not have");
+  for (auto it = below.rbegin(); it != below.rend(); ++it) {
+    const auto loaded = fs.inputs.DirectoryOf(*(*it)->parent);
+    if (!loaded) {
+      return MakeError(loaded.error(), "read a Directory that was in use");
+    }
+    if ((*it)->index >= (*loaded)->size()) {
+      return MakeError(EPROTO, "an input that its Directory does not have");
+    }
   }
   return {};
 }
