@@ -50,14 +50,24 @@ Claim& Claim::operator=(Claim&& other) noexcept {
 }
 
 bool Claim::Take(Budget& budget, Resource resource, size_t count) {
-  Release();
-  if (!budget.Take(resource, count)) {
+  Add(budget, resource, 0);
+  return TakeMore(count);
+}
+
+bool Claim::TakeMore(size_t count) {
+  if (budget_ == nullptr || !budget_->Take(resource_, count)) {
     return false;
   }
+  count_ += count;
+  return true;
+}
+
+void Claim::Add(Budget& budget, Resource resource, size_t count) {
+  Release();
+  budget.Add(resource, count);
   budget_ = &budget;
   resource_ = resource;
   count_ = count;
-  return true;
 }
 
 void Claim::Release() {

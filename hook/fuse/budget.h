@@ -89,6 +89,10 @@ class Claim {
 
   // Another amount than before; false, and nothing held: there is no room.
   bool Take(Budget& budget, Resource resource, size_t count);
+  // So much more of the same; false, and all that was held still is: there is no room.
+  bool TakeMore(size_t count);
+  // As Take, in any case.
+  void Add(Budget& budget, Resource resource, size_t count);
   void Release();
 
  private:

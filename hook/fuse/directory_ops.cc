@@ -45,22 +45,18 @@ struct DirectoryHandle : OpenHandle {
   DirectoryHandle(const DirectoryHandle&) = delete;
   DirectoryHandle& operator=(const DirectoryHandle&) = delete;
 
-  // Takes the names; false: the mount holds too much.
-  bool Hold(std::vector<stage::Listed> names) {
-    staged.clear();
-    size_t size = 0;
-    for (const stage::Listed& entry : names) {
-      size += entry.MemoryUse();
-    }
-    if (!listed.Take(fs.budget, Resource::kBytes, size)) {
-      return false;
-    }
+  // The names, whose memory is claimed.
+  void Hold(std::vector<stage::Listed> names, Claim claim) {
     staged = std::move(names);
+    listed = std::move(claim);
     if (fs.kept && (recorded || !staged.empty())) {
       fs.kept->streams().Write(number, staged);
       recorded = true;
     }
-    return true;
+  }
+  void LetGo() {
+    staged = {};
+    listed.Release();
   }
 
   FileSystem& fs;
@@ -228,12 +224,15 @@ Errno<void> TakeSnapshot(FileSystem& fs, Node& directory, DirectoryHandle& handl
   if (!fs.strict()) {
     return {};
   }
+  handle.LetGo();  // not both the old ones and the new
+  Claim claim;
   const std::shared_lock lock(fs.stage->names);
-  auto listed = fs.stage->List(directory);
+  auto listed = fs.stage->List(directory, claim);
   if (!listed) {
     return Fail(listed.error());
   }
-  return handle.Hold(std::move(*listed)) ? Errno<void>() : Fail(ENOMEM);
+  handle.Hold(std::move(*listed), std::move(claim));
+  return {};
 }
 
 bool HasStaged(FileSystem& fs, Node& directory) {
@@ -385,9 +384,14 @@ void RestoreStreams(FileSystem& fs) {
   for (StreamRecords::Stream& stream : fs.kept->streams().Read()) {
     auto handle = std::make_unique<DirectoryHandle>(fs, stream.fh);
     handle->recorded = true;
-    if (handle->Hold(std::move(stream.names))) {
-      fs.handles.Adopt(stream.fh, std::move(handle));
+    size_t size = 0;
+    for (const stage::Listed& entry : stream.names) {
+      size += entry.MemoryUse();
     }
+    Claim claim;
+    claim.Add(fs.budget, Resource::kBytes, size);  // not refused: the earlier process held them
+    handle->Hold(std::move(stream.names), std::move(claim));
+    fs.handles.Adopt(stream.fh, std::move(handle));
   }
 }
 

@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 namespace actiondfs::fuse::stage {
 namespace {
@@ -136,7 +137,7 @@ Errno<struct stat> Status(At at) {
   return st;
 }
 
-Errno<std::vector<Listed>> List(int dir, size_t most_bytes) {
+Errno<std::vector<Listed>> List(int dir, const std::function<bool(size_t bytes)>& hold) {
   UniqueFd fd(::openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd.valid()) {
     return FailErrno();
@@ -147,7 +148,7 @@ Errno<std::vector<Listed>> List(int dir, size_t most_bytes) {
   }
   (void)fd.Release();  // the stream owns it
   std::vector<Listed> names;
-  size_t bytes = 0;
+  size_t bytes = 0;  // not asked for yet
   errno = 0;
   while (const dirent* entry =
              ::readdir(stream.get())) {  // NOLINT(concurrency-mt-unsafe): own stream
@@ -155,13 +156,17 @@ Errno<std::vector<Listed>> List(int dir, size_t most_bytes) {
     if (name != "." && name != "..") {
       names.push_back({std::string(name), entry->d_ino, entry->d_type});
       bytes += names.back().MemoryUse();
-      if (bytes > most_bytes) {
+      if (bytes >= kListingStep && !hold(std::exchange(bytes, 0))) {
         return Fail(ENOMEM);
       }
+      errno = 0;
     }
   }
   if (errno != 0) {
     return FailErrno();
+  }
+  if (!hold(bytes)) {
+    return Fail(ENOMEM);
   }
   return names;
 }

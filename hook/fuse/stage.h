@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,9 @@ struct NewEntry {
   const char* target = nullptr;
 };
 
+// So much of a listing is held before it is asked for.
+inline constexpr size_t kListingStep = size_t{1} << 20;
+
 // What a std::string holds in itself.
 inline constexpr size_t kShortName = 15;
 
@@ -57,8 +61,9 @@ Errno<UniqueFd> OpenPath(At at);         // O_PATH, also of a symlink itself
 Errno<UniqueFd> OpenDirectory(At at);    // O_PATH; ENOTDIR for anything else
 Errno<UniqueFd> Open(At at, int flags);  // a regular file or directory; never blocks on a FIFO
 Errno<struct stat> Status(At at);
-// Without . and .. ENOMEM: they need more than `most_bytes`.
-Errno<std::vector<Listed>> List(int dir, size_t most_bytes);
+// Without . and .. `hold` is asked, for what was read each time, whether so many bytes more may be
+// held; false: ENOMEM.
+Errno<std::vector<Listed>> List(int dir, const std::function<bool(size_t bytes)>& hold);
 Errno<std::string> ReadLink(At at);
 Errno<struct statvfs> FileSystemStatus(int dir);
 

@@ -29,7 +29,8 @@ StageTree::StageTree(UniqueFd root, NodeTable& nodes, Inputs& inputs, Budget& bu
 }
 
 Status StageTree::Start() {
-  const auto names_there = stage::List(root_->get(), budget_.Room(Resource::kBytes));
+  Claim claim;
+  const auto names_there = ListHeld(root_->get(), claim);
   if (!names_there) {
     return MakeError(names_there.error(), "read the stage directory");
   }
@@ -40,6 +41,11 @@ Status StageTree::Start() {
     }
   }
   return {};
+}
+
+Errno<std::vector<stage::Listed>> StageTree::ListHeld(int dir, Claim& claim) {
+  claim.Add(budget_, Resource::kBytes, 0);
+  return stage::List(dir, [&](size_t bytes) { return claim.TakeMore(bytes); });
 }
 
 std::string StageTree::NameOf(const Node& node) const {
@@ -201,7 +207,7 @@ bool StageTree::IsInputName(Node& directory, std::string_view name, int& error) 
   return (*inputs)->Find(name).has_value();
 }
 
-Errno<std::vector<stage::Listed>> StageTree::List(Node& directory) {
+Errno<std::vector<stage::Listed>> StageTree::List(Node& directory, Claim& claim) {
   stats_.Add(Stat::stage_readdir_calls);
   const auto mirrored = HasMirror(directory);
   if (!mirrored) {
@@ -213,8 +219,8 @@ Errno<std::vector<stage::Listed>> StageTree::List(Node& directory) {
     return std::vector<stage::Listed>();
   }
   auto dir = DirectoryOf(directory);
-  auto listed = dir ? stage::List((*dir)->get(), budget_.Room(Resource::kBytes))
-                    : Errno<std::vector<stage::Listed>>(Fail(dir.error()));
+  auto listed =
+      dir ? ListHeld((*dir)->get(), claim) : Errno<std::vector<stage::Listed>>(Fail(dir.error()));
   if (!listed) {
     stats_.Add(Stat::stage_readdir_errors);
     return listed;

@@ -63,8 +63,8 @@ class StageTree {
   Errno<struct stat> StatusOf(Node& node);
   // The child in the stage with one reference; nullptr: none.
   Errno<Node*> Lookup(Node& directory, const char* name, struct stat& st);
-  // Staged names in the directory, without those that an input has.
-  Errno<std::vector<stage::Listed>> List(Node& directory);
+  // Staged names in the directory, without those that an input has. `claim` is for their memory.
+  Errno<std::vector<stage::Listed>> List(Node& directory, Claim& claim);
 
   // ---- `names` not held ----
 
@@ -101,6 +101,7 @@ class StageTree {
   // Directories that are kept open; more are opened when needed and closed again.
   static constexpr size_t kMaxOpenDirectories = 128;
 
+  Errno<std::vector<stage::Listed>> ListHeld(int dir, Claim& claim);
   std::string NameOf(const Node& node) const;
   bool IsInputName(Node& directory, std::string_view name, int& error);
   SharedFd CachedDirectory(const Node& node);

@@ -88,5 +88,18 @@ TEST_F(BudgetTest, AClaimThatIsTakenAgainReplacesTheFirst) {
   EXPECT_EQ(greedy_.used(kNodes), 0U);
 }
 
+TEST_F(BudgetTest, AClaimThatGrowsKeepsWhatItHas) {
+  Claim claim;
+  EXPECT_FALSE(claim.TakeMore(1));  // of nothing
+  ASSERT_TRUE(claim.Take(greedy_, kNodes, 400));
+  ASSERT_TRUE(claim.TakeMore(50));
+  EXPECT_FALSE(claim.TakeMore(51));
+  EXPECT_EQ(greedy_.used(kNodes), 450U);
+  claim.Add(greedy_, kNodes, 2000);  // more than there may be
+  EXPECT_EQ(greedy_.used(kNodes), 2000U);
+  claim.Release();
+  EXPECT_EQ(greedy_.used(kNodes), 0U);
+}
+
 }  // namespace
 }  // namespace actiondfs::fuse

@@ -14,7 +14,9 @@
 namespace actiondfs::fuse::stage {
 namespace {
 
-constexpr size_t kAny = size_t{1} << 20;
+bool Any(size_t /*bytes*/) {
+  return true;
+}
 
 class StageTest : public testing::Test {
  protected:
@@ -62,7 +64,7 @@ TEST_F(StageTest, ANameIsNeverAPath) {
     EXPECT_EQ(Rename(at(path), at("new"), 0).error(), EINVAL) << path;
   }
   EXPECT_TRUE(Status(Name("file")));
-  EXPECT_TRUE(List(inner->get(), kAny)->empty());
+  EXPECT_TRUE(List(inner->get(), Any)->empty());
 }
 
 TEST_F(StageTest, AFifoDoesNotBlock) {
@@ -79,18 +81,46 @@ TEST_F(StageTest, WhatExistsIsNotReplaced) {
 TEST_F(StageTest, AnUnnamedFileCanBeLinkedOnce) {
   const auto file = MakeUnnamed(dir_.get(), Own(S_IFREG | 0600), /*linkable=*/true);
   ASSERT_TRUE(file);
-  EXPECT_TRUE(List(dir_.get(), kAny)->empty());
+  EXPECT_TRUE(List(dir_.get(), Any)->empty());
   EXPECT_TRUE(Link({file->get(), ""}, Name("named")));
-  ASSERT_EQ(List(dir_.get(), kAny)->size(), 1U);
-  EXPECT_EQ(List(dir_.get(), kAny)->front().name, "named");
+  ASSERT_EQ(List(dir_.get(), Any)->size(), 1U);
+  EXPECT_EQ(List(dir_.get(), Any)->front().name, "named");
 }
 
 TEST_F(StageTest, AListingOverItsBytesIsRefused) {
   for (const char* name : {"a", "b", "c"}) {
     ASSERT_TRUE(Make(Name(name), Own(S_IFREG | 0600)));
   }
-  EXPECT_EQ(List(dir_.get(), 2 * sizeof(Listed)).error(), ENOMEM);
-  EXPECT_EQ(List(dir_.get(), 3 * sizeof(Listed))->size(), 3U);
+  const auto most = [](size_t limit) { return [limit](size_t bytes) { return bytes <= limit; }; };
+  EXPECT_EQ(List(dir_.get(), most(2 * sizeof(Listed))).error(), ENOMEM);
+  EXPECT_EQ(List(dir_.get(), most(3 * sizeof(Listed)))->size(), 3U);
+}
+
+TEST_F(StageTest, AListingAsksBeforeItIsLarge) {
+  constexpr size_t kNameSize = 255;
+  const size_t count = 2 * kListingStep / kNameSize;
+  for (size_t i = 0; i < count; ++i) {
+    const std::string number = std::to_string(i);
+    ASSERT_TRUE(Make(Name((std::string(kNameSize - number.size(), 'x') + number).c_str()),
+                     Own(S_IFREG | 0600)));
+  }
+  size_t held = 0;
+  size_t asked = 0;
+  const auto names = List(dir_.get(), [&](size_t bytes) {
+    EXPECT_LT(bytes, kListingStep + 1000);
+    held += bytes;
+    ++asked;
+    return true;
+  });
+  ASSERT_EQ(names->size(), count);
+  EXPECT_GE(asked, 3U);
+  size_t size = 0;
+  for (const Listed& entry : *names) {
+    size += entry.MemoryUse();
+  }
+  EXPECT_EQ(held, size);
+  // The first refusal ends it.
+  EXPECT_EQ(List(dir_.get(), [&](size_t) { return asked++ == 0; }).error(), ENOMEM);
 }
 
 TEST_F(StageTest, ModeAndSizeOfADescriptorWithoutAName) {
