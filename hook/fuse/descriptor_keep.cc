@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <new>
 #include <set>
 #include <vector>
 
@@ -89,17 +90,22 @@ Status DescriptorKeep::Turn(const std::function<bool(const Entry&, UniqueFd&)>& 
   }
 }
 
+void DescriptorKeep::Sweep() noexcept try {
+  std::set<uint32_t> seen;
+  (void)Turn([&](const Entry& entry, UniqueFd&) {
+    const auto found = live_.find(entry.id);
+    return found != live_.end() && found->second == entry.serial && seen.insert(entry.id).second;
+  });
+} catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): the next time, then
+}
+
 bool DescriptorKeep::Put(uint32_t id, int fd) {
   const std::lock_guard lock(mutex_);
   if (live_.contains(id)) {
     return true;
   }
   if (queued_ >= live_.size() + kMaxDead) {
-    std::set<uint32_t> seen;
-    (void)Turn([&](const Entry& entry, UniqueFd&) {
-      const auto found = live_.find(entry.id);
-      return found != live_.end() && found->second == entry.serial && seen.insert(entry.id).second;
-    });
+    Sweep();
   }
   if (live_.size() >= kMax || !Send(one_.get(), {id, 0, serial_ + 1}, fd)) {
     return false;
@@ -111,7 +117,9 @@ bool DescriptorKeep::Put(uint32_t id, int fd) {
 
 void DescriptorKeep::Drop(uint32_t id) {
   const std::lock_guard lock(mutex_);
-  live_.erase(id);
+  if (live_.erase(id) > 0) {
+    Sweep();
+  }
 }
 
 std::map<uint32_t, UniqueFd> DescriptorKeep::Take() {

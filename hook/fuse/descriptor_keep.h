@@ -33,6 +33,7 @@ class DescriptorKeep {
 
   // Copies what is open there; an id has one. False: there is no room.
   bool Put(uint32_t id, int fd);
+  // Lets go of it at once: in the queue it would hold the file's space.
   void Drop(uint32_t id);
   // What is there, by id; for the one who adopts, once. It stays in the queue too.
   std::map<uint32_t, UniqueFd> Take();
@@ -53,6 +54,8 @@ class DescriptorKeep {
   // Once round the queue: what `keep` says no to is left out. At no time is what stays only in this
   // process.
   Status Turn(const std::function<bool(const Entry&, UniqueFd&)>& keep);
+  // What is dropped leaves the queue. Where that fails it stays, for the next time.
+  void Sweep() noexcept;
 
   const UniqueFd one_;    // is written to
   const UniqueFd other_;  // has the queue

@@ -39,9 +39,13 @@ Status LoadParent(FileSystem& fs, Node& node) {
 void RestoreStaged(FileSystem& fs, Node& node, std::map<uint32_t, UniqueFd>& kept) {
   node.may_be_suid = true;  // it is looked up when that matters
   node.mapped_writable = true;
-  node.writers = fs.kept->nodes().Of(node)->writers.load(std::memory_order_relaxed);
+  const NodeRecord& record = *fs.kept->nodes().Of(node);
+  node.writers = record.writers.load(std::memory_order_relaxed);
   UniqueFd held;
-  if (const auto found = kept.find(node.id); found != kept.end()) {
+  // One that has its name still, or again, needs no descriptor.
+  const auto found =
+      record.removed.load(std::memory_order_acquire) ? kept.find(node.id) : kept.end();
+  if (found != kept.end()) {
     const auto st = stage::Status({found->second.get(), ""});
     if (st && st->st_ino == node.ino) {
       held = std::move(found->second);
@@ -82,6 +86,11 @@ Status Restore(FileSystem& fs) {
   for (uint32_t id = NodeRecords::kFirst; id < records.end(); ++id) {
     if (Node* node = records.At(id); node != nullptr && node->staged) {
       RestoreStaged(fs, *node, kept);
+    }
+  }
+  for (const auto& [id, unused] : kept) {
+    if (unused.valid()) {
+      fs.kept->descriptors().Drop(id);
     }
   }
   fs.kept->journal().TakeMirrors([&](uint32_t id, const timespec(&times)[2]) {

@@ -170,7 +170,7 @@ Errno<struct stat> StageTree::Link(Node& node, Node& directory, const char* name
   }
   // The newest name: for link() and then unlink() of the old one, as git does, no descriptor need
   // be held.
-  nodes_.Move(node, directory, name);
+  Move(node, directory, name);
   nodes_.Reference(node);
   return stage::Status(to);
 }
@@ -269,16 +269,24 @@ void StageTree::FinishRename(Node& from, Node& to, const RequestSlot& planned) {
   }
 }
 
+void StageTree::Move(Node& node, Node& parent, std::string_view name) {
+  const bool held = node.place->held != nullptr;
+  nodes_.Move(node, parent, name);
+  if (held && node.id != 0) {
+    kept_->descriptors().Drop(node.id);
+  }
+}
+
 void StageTree::FollowRename(Node& from, const char* name, Node& to, const char* new_name,
                              uint64_t source, uint64_t other) {
   Node* moved = nodes_.FindStaged(source);
   const bool follows = moved != nullptr && (moved->place->held || IsAt(*moved, from, name));
   Node* back = other != 0 ? nodes_.FindStaged(other) : nullptr;
   if (back != nullptr && (back->place->held || IsAt(*back, to, new_name))) {
-    nodes_.Move(*back, from, name);
+    Move(*back, from, name);
   }
   if (follows) {
-    nodes_.Move(*moved, to, new_name);
+    Move(*moved, to, new_name);
   }
 }
 
@@ -316,17 +324,18 @@ void StageTree::Restore(Node& node, UniqueFd held) {
   const std::unique_lock lock(names);
   if (held.valid()) {
     Claim claim;
-    // Where there is no room for it, it is not counted: it is there.
-    (void)claim.Take(budget_, Resource::kDescriptors, 1);
+    claim.Add(budget_, Resource::kDescriptors, 1);  // it is there
     node.place->held = Held(std::move(held), std::move(claim));
     return;
   }
   NodeRecord& record = *kept_->nodes().Of(node);
-  if (!record.removed.load(std::memory_order_acquire)) {
+  // Without a name it was made without one, and killed before more was said of it.
+  const bool unnamed = node.place->name.empty();
+  if (!unnamed && !record.removed.load(std::memory_order_acquire)) {
     return;
   }
   auto place = PlaceOf(node);
-  if (place && !node.place->name.empty() && IsFile(place->at(), node.ino)) {
+  if (place && !unnamed && IsFile(place->at(), node.ino)) {
     record.removed.store(false, std::memory_order_release);
   } else {
     nodes_.Lose(node);

@@ -119,6 +119,8 @@ class StageTree {
   void Detach(Detaching detaching, UniqueFd path);
   // Shared with the place that was claimed for it.
   static SharedFd Held(UniqueFd fd, Claim claim);
+  // The node has a name (again): it needs no descriptor.
+  void Move(Node& node, Node& parent, std::string_view name);
   // The nodes follow what was renamed.
   void FollowRename(Node& from, const char* name, Node& to, const char* new_name, uint64_t source,
                     uint64_t other);
