@@ -73,7 +73,9 @@ void PlanMirror(uint32_t directory, const timespec& access, const timespec& chan
 void RequestJournal::TakeMirrors(
     const std::function<void(uint32_t directory, const timespec (&times)[2])>& use) {
   for (RequestSlot* slot = slots_; slot < slots_ + kSlots; ++slot) {
-    if (const uint32_t directory = slot->mirror.load(std::memory_order_acquire); directory != 0) {
+    const uint32_t directory = slot->mirror.load(std::memory_order_acquire);
+    // One that failed, and was answered: the directory may have changed since.
+    if (slot->unique.load(std::memory_order_acquire) != 0 && directory != 0) {
       use(directory, slot->times);
       slot->mirror.store(0, std::memory_order_release);
     }
@@ -120,6 +122,7 @@ RequestSlot& RequestJournal::Begin(RequestSlot& own, uint64_t unique, bool& take
   }
   own.planned.store(false, std::memory_order_relaxed);
   own.rename.from.store(0, std::memory_order_relaxed);
+  own.mirror.store(0, std::memory_order_relaxed);
   own.reply_size.store(0, std::memory_order_relaxed);
   own.life.store(life_, std::memory_order_relaxed);
   own.unique.store(first, std::memory_order_release);

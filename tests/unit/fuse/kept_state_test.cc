@@ -242,6 +242,23 @@ TEST_F(KeptStateTest, DescriptorsAreBounded) {
   }
 }
 
+TEST_F(KeptStateTest, WhatIsDroppedIsLetGoAtOnce) {
+  const UniqueFd file(::memfd_create("file", MFD_CLOEXEC));
+  int ends[2] = {-1, -1};
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+  const UniqueFd reader(ends[0]);
+  UniqueFd writer(ends[1]);
+  DescriptorKeep& keep = state_->descriptors();
+  ASSERT_TRUE(keep.Put(5, writer.get()) && keep.Put(6, file.get()));
+  writer.Reset();
+  char byte = 0;
+  ASSERT_EQ(::read(reader.get(), &byte, 1), -1);  // it is open in the queue
+  keep.Drop(5);
+  EXPECT_EQ(::read(reader.get(), &byte, 1), 0);
+  auto next = Next();
+  EXPECT_EQ((*next)->descriptors().Take().size(), 1U);
+}
+
 // A reply as libfuse sends it.
 class Reply {
  public:
@@ -262,6 +279,11 @@ class JournalTest : public KeptStateTest {
  protected:
   RequestSlot& Begin(KeptState& state, uint64_t unique) {
     return state.journal().Begin(*state.journal().Claim(), unique, taken_over_);
+  }
+  void TearDown() override {
+    // No test after this one is of this thread's request.
+    RequestSlot none = {};
+    RequestJournal::End(none);
   }
   bool taken_over_ = false;
 };
@@ -332,6 +354,19 @@ TEST_F(JournalTest, AMirrorIsTakenOnce) {
     });
   }
   EXPECT_EQ(taken, 1);
+}
+
+TEST_F(JournalTest, AMirrorThatFailedIsNotTaken) {
+  RequestSlot& slot = Begin(*state_, 42);
+  PlanMirror(9, {1, 2}, {3, 4});
+  RequestJournal::End(slot);
+  for (int i = 0; i < 2; ++i) {
+    auto next = Next();
+    (*next)->journal().TakeMirrors([](uint32_t, const timespec(&)[2]) { FAIL(); });
+    // Nor when the thread has gone on to another request.
+    bool taken_over = false;
+    state_->journal().Begin(slot, 43, taken_over);
+  }
 }
 
 TEST_F(JournalTest, WhatWasAnsweredIsForgotten) {
