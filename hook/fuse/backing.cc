@@ -64,6 +64,7 @@ void Backing::Restore(Node& node) {
   state.refused = refused;
   state.opens = opens;
   if (opens > 0) {
+    node.is_open.store(true, std::memory_order_relaxed);
     state.mode = id != 0 ? OpenMode::kPassthrough : OpenMode::kCached;
   } else if (id != 0) {
     BecomeIdle(node);

@@ -60,7 +60,10 @@ Status FileSystem::Start() {
 
 Status FileSystem::StartAgain() {
   RETURN_IF_ERROR(LoadRoot());
-  return Restore(*this);
+  inputs.SetRestoring(true);
+  RETURN_IF_ERROR(Restore(*this));
+  inputs.SetRestoring(false);
+  return {};
 }
 
 Errno<struct stat> FileSystem::Attributes(Node& node) {

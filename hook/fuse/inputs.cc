@@ -92,7 +92,7 @@ Errno<std::shared_ptr<const tree::Directory>> Inputs::Load(
     const int code = directory.error().code();
     return Fail(code == EUCLEAN || IsShortage(code) ? code : EIO);
   }
-  if (!budget_.HasRoom(Resource::kBytes, (*directory)->MemoryUse())) {
+  if (!restoring_ && !budget_.HasRoom(Resource::kBytes, (*directory)->MemoryUse())) {
     log_.Write(fmt::format("{}: Directory {}: this mount holds {} of Directories and open handles",
                            what(), digest.ToString(), HumanBytes(budget_.used(Resource::kBytes))));
     nodes_.NoteRefusal();

@@ -47,6 +47,9 @@ class Inputs {
 
   // The root's Directory is read now, so that a bad digest fails before the mount is made.
   Status LoadRoot();
+  // While it is so, Directories are counted, and not refused: an earlier process held them. Before
+  // the first request.
+  void SetRestoring(bool restoring) { restoring_ = restoring; }
 
   // An input directory's own Directory, from the cache or the CAS. EIO: no such blob; EUCLEAN: it
   // is no such Directory. Both are logged. ENOMEM: the mount holds too much of them; ENFILE,
@@ -98,6 +101,7 @@ class Inputs {
   Budget& budget_;
   Stats& stats_;
   Log& log_;
+  bool restoring_ = false;
 
   struct Root {
     std::string name;
