@@ -155,6 +155,10 @@ Errno<Created> CreateNamed(FileSystem& fs, Node& parent, const char* name, const
   struct stat st = {};
   auto made = fs.strict() ? fs.stage->Make(parent, name, file.entry, st) : Fail(EROFS);
   auto created = OpenNew(fs, made, st, file.flags);
+  if (made && !created) {
+    // The kernel has the directory locked until the answer: nobody else knows of the file.
+    (void)fs.stage->Remove(parent, name, false);
+  }
   fs.stats.Add(created ? Stat::stage_create_success : Stat::stage_create_failures);
   return created;
 }

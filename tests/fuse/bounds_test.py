@@ -261,6 +261,7 @@ class OpenFiles(BoundsTest):
             self.assertEqual(self.hold(held, point, 400), "ENFILE")
             self.assertGreater(self.held("descriptors"), 100)
             self.assertEqual(errno_name(write_file, os.path.join(point, "new")), "ENFILE")
+            self.assertEqual(os.listdir(point), ["input"])
             self.assertEqual(self.hold(held, other, 60), "OK")
             self.assertEqual(read_file(os.path.join(other, "input")), b"content")
         self.settle(lambda: self.held("descriptors") == 0)
