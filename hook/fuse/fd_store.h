@@ -6,6 +6,7 @@
 #ifndef ACTIONDFS_HOOK_FUSE_FD_STORE_H_
 #define ACTIONDFS_HOOK_FUSE_FD_STORE_H_
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,11 @@ std::vector<PassedFd> TakePassedFds();
 
 class FdStore {
  public:
+  // FileDescriptorStoreMax= of our unit: how many a manager keeps. Not more, for it gives all their
+  // names to the next process in one string, and Linux starts none with one of 128 KiB: some 15
+  // bytes each.
+  static constexpr size_t kMost = 8192;
+
   FdStore() = default;  // keeps nothing
   // At NOTIFY_SOCKET; where that is not set, one that keeps nothing.
   static Result<FdStore> FromEnvironment();

@@ -72,9 +72,12 @@ Limits WithDescriptors(Limits limits, size_t descriptors) {
   return limits;
 }
 
-size_t MostMounts(size_t descriptors) {
+// `stored`: a service manager holds descriptors of each.
+size_t MostMounts(size_t descriptors, bool stored) {
   constexpr size_t kDescriptorsEach = 256;
-  return std::clamp(descriptors / 2 / kDescriptorsEach, size_t{16}, size_t{4096});
+  constexpr size_t kStoredEach = 6;
+  const size_t most = stored ? FdStore::kMost / kStoredEach : 4096;
+  return std::clamp(descriptors / 2 / kDescriptorsEach, size_t{16}, most);
 }
 
 void OnWake(int /*signal*/) {}
@@ -125,7 +128,7 @@ struct Server::Answer {
 Server::Server(ServerOptions options)
     : options_(std::move(options)),
       cache_(options_.cache_bytes),
-      most_mounts_(MostMounts(RaiseDescriptorLimit())),
+      most_mounts_(MostMounts(RaiseDescriptorLimit(), options_.fd_store.available())),
       pool_(WithDescriptors(options_.limits, RaiseDescriptorLimit())) {
   if (options_.connection.valid()) {
     clients_.push_back(std::move(options_.connection));
@@ -287,7 +290,7 @@ Result<UniqueFd> Server::Mount(const MountRequest& request, std::vector<UniqueFd
   RETURN_IF_ERROR(FreeId(request.id()));
   if (mounts_.size() + ending_.size() >= most_mounts_) {
     return MakeError(ENFILE, "the server has " + std::to_string(most_mounts_) +
-                                 " mounts, as many as its limit of open files allows");
+                                 " mounts, as many as its limits of descriptors allow");
   }
   ASSIGN_OR_RETURN(const cas::Layout layout, cas::ParseLayout(request.layout()));
   ASSIGN_OR_RETURN(const cas::Digest root, RootOf(request));

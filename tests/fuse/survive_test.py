@@ -5,6 +5,7 @@ import fcntl
 import mmap
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -288,6 +289,25 @@ class Life(SurviveTest):
         self.assertEqual((read_file(os.path.join(point, "f")), sorted(os.listdir(os.path.join(point, "moved")))),
                          (b"changed", ["more", "new"]))
         self.assertEqual(self.store.damaged(), [])
+
+
+class Unit(unittest.TestCase):
+    """What systemd is told of the server."""
+
+    def setUp(self):
+        top = os.path.join(HERE, "..", "..")
+        with open(os.path.join(top, "packaging/systemd/actiondfs-serve.service"), encoding="utf-8") as file:
+            self.unit = dict(line.strip().split("=", 1) for line in file if "=" in line and not line.startswith("#"))
+        with open(os.path.join(top, "hook/fuse/fd_store.h"), encoding="utf-8") as file:
+            self.most = int(re.search(r"kMost = (\d+);", file.read())[1])
+
+    def test_it_is_given_the_time_that_it_needs(self):
+        self.assertEqual(self.unit["TimeoutStartSec"], "infinity")
+
+    def test_what_the_server_stores_is_kept_and_handed_on(self):
+        self.assertEqual(int(self.unit["FileDescriptorStoreMax"]), self.most)
+        names = ":".join(["mount-12345678"] * self.most + ["actiondfs-serve.socket"])
+        subprocess.run(["true"], env={**os.environ, "LISTEN_FDNAMES": names}, check=True)
 
 
 class Work(SurviveTest):
