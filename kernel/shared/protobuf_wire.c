@@ -8,10 +8,12 @@
 #define RELAX() cond_resched()
 #else
 #include <string.h>
+#ifndef RELAX
 #define RELAX() ((void)0)
 #endif
+#endif
 
-/* Relax where a field begins in the first bytes of so many. */
+/* Bytes between two chances for others to run. */
 #define RELAX_BYTES 0x10000
 
 #define VARINT_BYTES_MAX   10
@@ -75,13 +77,11 @@ static enum actiondfs_fault read_bytes(struct reader *r, struct field *f)
 	return fault;
 }
 
-enum actiondfs_fault actiondfs_wire_next(struct reader *r, struct field *f)
+static enum actiondfs_fault read_field(struct reader *r, struct field *f)
 {
 	uint32_t tag;
 	enum actiondfs_fault fault;
 
-	if (r->pos % RELAX_BYTES < VARINT_BYTES_MAX)
-		RELAX();
 	f->offset = r->pos;
 	f->value = 0;
 	f->begin = 0;
@@ -108,6 +108,16 @@ enum actiondfs_fault actiondfs_wire_next(struct reader *r, struct field *f)
 		return fail(r, f->offset, ACTIONDFS_FAULT_GROUP);
 	}
 	return fail(r, f->offset, ACTIONDFS_FAULT_WIRE_TYPE_UNKNOWN);
+}
+
+enum actiondfs_fault actiondfs_wire_next(struct reader *r, struct field *f)
+{
+	enum actiondfs_fault fault = read_field(r, f);
+
+	/* Wherever fields begin: those of a message leave nothing out between them. */
+	if (f->offset / RELAX_BYTES != r->pos / RELAX_BYTES)
+		RELAX();
+	return fault;
 }
 
 enum actiondfs_fault actiondfs_wire_expect(struct reader *r, const struct field *f,
