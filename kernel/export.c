@@ -42,7 +42,8 @@ static int adfs_encode_fh(struct inode *inode, u32 *fh, int *max_len, struct ino
 {
 	struct adfs_handle *handle = (struct adfs_handle *)fh;
 	const struct adfs_inode *ai = ADFS_I(inode);
-	struct timespec64 mtime = inode_get_mtime(inode);
+	struct timespec64 mtime = {};
+	umode_t mode = inode->i_mode;
 
 	if (!ai->input)
 		return -EOPNOTSUPP;
@@ -51,12 +52,17 @@ static int adfs_encode_fh(struct inode *inode, u32 *fh, int *max_len, struct ino
 		return FILEID_INVALID;
 	}
 	*max_len = ADFS_HANDLE_WORDS;
+	/* Of others nothing is made anew, and what a directory's Directory says comes when it is read. */
+	if (S_ISREG(mode))
+		mtime = inode_get_mtime(inode);
+	else
+		mode &= S_IFMT;
 	memcpy(handle->hash, ai->digest.hash, sizeof(handle->hash));
 	handle->size = ai->digest.size;
 	handle->ino = inode->i_ino;
 	handle->mtime_seconds = mtime.tv_sec;
 	handle->mtime_nanos = mtime.tv_nsec;
-	handle->mode = inode->i_mode;
+	handle->mode = mode;
 	handle->code = adfs_handle_code(ADFS_SB(inode->i_sb), handle);
 	return ADFS_FILEID;
 }

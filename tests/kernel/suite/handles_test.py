@@ -6,7 +6,7 @@ import os
 import stat
 import struct
 
-from kit import (AT_FDCWD, Executable, Guest, LIBC, Link, MODULE, Properties, checked, drop_caches, errno_name,
+from kit import (AT_EMPTY_PATH, AT_FDCWD, Counted, Executable, Guest, LIBC, Link, MODULE, Properties, checked, drop_caches, errno_name,
                  in_child, main, read_file, run, unmount, write_file)
 
 TREE = {"file": b"content\n", "program": Executable(b"program"), "dir": {"inner": b"inner\n", "link": Link("inner")},
@@ -14,10 +14,11 @@ TREE = {"file": b"content\n", "program": Executable(b"program"), "dir": {"inner"
 
 
 def handle_of(path):
-    """(type, bytes)."""
+    """(type, bytes); the path may be a descriptor."""
+    at, path, flags = (path, "", AT_EMPTY_PATH) if isinstance(path, int) else (AT_FDCWD, path, 0)
     buffer = ctypes.create_string_buffer(struct.pack("=II", 128, 0) + bytes(128), 136)
     mount_id = ctypes.c_int()
-    checked(LIBC.name_to_handle_at(AT_FDCWD, os.fsencode(path), buffer, ctypes.byref(mount_id), 0), "name_to_handle_at")
+    checked(LIBC.name_to_handle_at(at, os.fsencode(path), buffer, ctypes.byref(mount_id), flags), "name_to_handle_at")
     size, kind = struct.unpack_from("=Ii", buffer.raw)
     return kind, buffer.raw[8:8 + size]
 
@@ -78,6 +79,18 @@ class Handles(Guest):
                 os.close(open_handle(self.point, handle, os.O_PATH))
 
             self.assertIn(errno_name(look), ("OK", "ESTALE"))
+
+    def test_of_a_directory_before_and_after_it_is_read(self):
+        """Its mode and time are not known before: they are no part of the handle."""
+        point = self.mount({"dir": Properties({"inner": b"x"}, mode=0o700, mtime=1234567890 * 10**9), self.id(): b""})
+        fd = os.open(point + "/dir", os.O_PATH)
+        before = handle_of(fd)
+        with Counted(point) as counted:
+            os.stat(point + "/dir")
+        self.assertEqual(counted["dir_loads"], 1)
+        self.assertEqual(handle_of(fd), before)
+        os.close(open_handle(point, before))
+        os.close(fd)
 
     def test_one_bit_changed(self):
         kind, data = handle_of(self.point + "/file")
