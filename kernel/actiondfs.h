@@ -37,6 +37,8 @@
 #include "stats.h"
 #include "uapi/actiondfs.h"
 
+static_assert(BITS_PER_LONG == 64, "actiondfs needs a 64-bit kernel: inode numbers have 63 bits");
+
 /* 2000-01-01T00:00:00Z: the time of inputs that name none. */
 #define ADFS_EPOCH 946684800
 
@@ -181,7 +183,7 @@ static inline u32 adfs_dir_count(const struct adfs_dir *dir)
 	} while (0)
 
 /* super.c */
-extern siphash_key_t adfs_secret_key; /* of this load of the module */
+extern siphash_key_t adfs_secret_key; /* of this load of the module; there before the caches */
 extern struct file_system_type adfs_fs_type;
 int adfs_fill_super(struct super_block *sb, struct fs_context *fc);
 void adfs_free_sb(struct adfs_sb *sbi);
@@ -332,6 +334,8 @@ u8 *adfs_cas_read(struct adfs_sb *sbi, struct adfs_digest *digest, bool size_kno
 /* hash.c */
 int adfs_hash_init(void);
 void adfs_hash_exit(void);
+/* For hash tables: digests can be made so that they begin alike. */
+u32 adfs_digest_key(const struct adfs_digest *digest);
 void adfs_sha256(const u8 *data, size_t size, u8 hash[ACTIONDFS_HASH_SIZE]);
 
 /* dir_cache.c */

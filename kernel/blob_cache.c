@@ -42,14 +42,6 @@ static struct {
 	struct shrinker *shrinker;
 } adfs_blob_cache;
 
-static u32 adfs_blob_key(const struct adfs_digest *digest)
-{
-	u32 key;
-
-	memcpy(&key, digest->hash, sizeof(key));
-	return key;
-}
-
 void adfs_blob_put(struct adfs_blob *blob)
 {
 	if (blob && refcount_dec_and_test(&blob->refs))
@@ -188,7 +180,7 @@ static struct adfs_blob *adfs_blob_find(const struct adfs_cas *cas,
 {
 	struct adfs_blob *blob;
 
-	hash_for_each_possible_rcu(adfs_blob_cache.buckets, blob, bucket, adfs_blob_key(digest)) {
+	hash_for_each_possible_rcu(adfs_blob_cache.buckets, blob, bucket, adfs_digest_key(digest)) {
 		if (blob->cas == cas && blob->digest.size == digest->size &&
 		    !memcmp(blob->digest.hash, digest->hash, sizeof(digest->hash)) &&
 		    adfs_blob_use(blob))
@@ -262,7 +254,7 @@ static struct adfs_blob *adfs_blob_cache_add(struct adfs_sb *sbi, struct adfs_bl
 	rcu_read_unlock();
 	if (!other) {
 		refcount_inc(&blob->users);
-		hash_add_rcu(adfs_blob_cache.buckets, &blob->bucket, adfs_blob_key(&blob->digest));
+		hash_add_rcu(adfs_blob_cache.buckets, &blob->bucket, adfs_digest_key(&blob->digest));
 		list_add_tail(&blob->lru, &adfs_blob_cache.lru);
 		list_add(&blob->of_cas, &blob->cas->blobs);
 		adfs_blob_cache.count++;

@@ -36,14 +36,6 @@ static size_t adfs_dir_bytes(const struct adfs_dir *dir)
 	return sizeof(*dir) + sizeof(dir->slots[0]) * adfs_dir_count(dir) + dir->digest.size;
 }
 
-static u32 adfs_dir_key(const struct adfs_digest *digest)
-{
-	u32 key;
-
-	memcpy(&key, digest->hash, sizeof(key));
-	return key;
-}
-
 static void adfs_dir_free(struct adfs_dir *dir)
 {
 	kvfree(dir->blob);
@@ -123,7 +115,7 @@ static struct adfs_dir *adfs_dir_cache_find(const struct adfs_digest *digest)
 	struct adfs_dir *dir;
 
 	lockdep_assert_held(&adfs_dir_cache.lock);
-	hash_for_each_possible(adfs_dir_cache.buckets, dir, bucket, adfs_dir_key(digest)) {
+	hash_for_each_possible(adfs_dir_cache.buckets, dir, bucket, adfs_digest_key(digest)) {
 		if (dir->digest.size == digest->size &&
 		    !memcmp(dir->digest.hash, digest->hash, sizeof(digest->hash))) {
 			dir->used = true;
@@ -143,7 +135,7 @@ static struct adfs_dir *adfs_dir_cache_add(struct adfs_sb *sbi, struct adfs_dir 
 	other = adfs_dir_cache_find(&dir->digest);
 	if (!other) {
 		refcount_inc(&dir->refs);
-		hash_add(adfs_dir_cache.buckets, &dir->bucket, adfs_dir_key(&dir->digest));
+		hash_add(adfs_dir_cache.buckets, &dir->bucket, adfs_digest_key(&dir->digest));
 		list_add_tail(&dir->lru, &adfs_dir_cache.lru);
 		adfs_dir_cache.bytes += adfs_dir_bytes(dir);
 	}

@@ -2,7 +2,7 @@
 /*
  * SHA-256 of a Directory's bytes, by the processor's own instructions where the kernel has code for
  * them. The library has since its context is a type of its own; in older kernels it is portable C
- * and several times slower, and who is asked there is the crypto API.
+ * and several times slower, and who is asked there is the crypto API. And the keys of hash tables.
  */
 #include <linux/sched.h>
 #include <crypto/sha2.h>
@@ -88,4 +88,9 @@ void adfs_sha256(const u8 *data, size_t size, u8 hash[ACTIONDFS_HASH_SIZE])
 	BUILD_BUG_ON(ACTIONDFS_HASH_SIZE != SHA256_DIGEST_SIZE);
 	if (adfs_sha256_by_api(data, size, hash))
 		adfs_sha256_by_library(data, size, hash);
+}
+
+u32 adfs_digest_key(const struct adfs_digest *digest)
+{
+	return siphash(digest->hash, sizeof(digest->hash), &adfs_secret_key);
 }
