@@ -9,14 +9,10 @@
 
 #include "actiondfs.h"
 
-/* Both real files; the locks that a change of `out` needs are held. */
+/* Both real files. */
 static int adfs_real_pair(struct file *in, struct file *out, struct file **real_in,
 			  struct file **real_out)
 {
-	int err = file_remove_privs(out);
-
-	if (err)
-		return err;
 	*real_in = adfs_real_file(in);
 	if (IS_ERR(*real_in))
 		return PTR_ERR(*real_in);
@@ -48,7 +44,9 @@ ssize_t adfs_copy_file_range(struct file *in, loff_t pos_in, struct file *out, l
 
 	adfs_stat_inc(sbi, stage_copy_file_range_attempts);
 	inode_lock(inode);
-	done = adfs_real_pair(in, out, &real_in, &real_out);
+	done = file_remove_privs(out);
+	if (!done)
+		done = adfs_real_pair(in, out, &real_in, &real_out);
 	/* An empty input has no real file, and nothing to copy. */
 	if (!done && real_in) {
 		old = override_creds(sbi->cred);
@@ -80,7 +78,10 @@ loff_t adfs_remap_file_range(struct file *in, loff_t pos_in, struct file *out, l
 	if (adfs_is_input(inode))
 		return -EROFS;
 	inode_lock(inode);
-	done = adfs_real_pair(in, out, &real_in, &real_out);
+	/* Sharing the blocks of an equal file changes nothing that set-id bits would be lost for. */
+	done = flags & REMAP_FILE_DEDUP ? 0 : file_remove_privs(out);
+	if (!done)
+		done = adfs_real_pair(in, out, &real_in, &real_out);
 	if (!done && real_in) {
 		old = override_creds(sbi->cred);
 		if (flags & REMAP_FILE_DEDUP)
