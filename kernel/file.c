@@ -186,19 +186,25 @@ static ssize_t adfs_read_input(struct kiocb *iocb, struct iov_iter *to)
 	struct adfs_sb *sbi = ADFS_SB(inode->i_sb);
 	struct backing_file_ctx ctx = adfs_context(file);
 	struct adfs_blob *blob = adfs_file_blob(file), *again;
+	size_t cut = iov_iter_count(to);
 	ssize_t got;
 
 	/* Most who read a file to its end ask once more there, and an input does not grow. */
 	if (!blob || iocb->ki_pos >= i_size_read(inode))
 		return 0;
+	/* Of a blob that has grown since it was opened, no more than there should be. */
+	iov_iter_truncate(to, i_size_read(inode) - iocb->ki_pos);
+	cut -= iov_iter_count(to);
 	/* The page cache has it, or will have it for the next one. */
 	iocb->ki_flags &= ~IOCB_DIRECT;
 	got = backing_file_read_iter(blob->file, to, iocb, iocb->ki_flags, &ctx);
 	if (got == -ESTALE) {
 		adfs_stat_inc(sbi, backing_read_stale_retries);
 		again = adfs_blob_reopen(inode, blob);
-		if (IS_ERR(again))
-			return PTR_ERR(again);
+		if (IS_ERR(again)) {
+			got = PTR_ERR(again);
+			goto out;
+		}
 		got = backing_file_read_iter(again->file, to, iocb, iocb->ki_flags, &ctx);
 		adfs_blob_close(again);
 	}
@@ -207,6 +213,8 @@ static ssize_t adfs_read_input(struct kiocb *iocb, struct iov_iter *to)
 	adfs_stat_inc(sbi, backing_reads);
 	if (got > 0)
 		adfs_stat_add(sbi, backing_read_bytes, got);
+out:
+	iov_iter_reexpand(to, iov_iter_count(to) + cut);
 	return got;
 }
 
@@ -262,6 +270,7 @@ static ssize_t adfs_splice_read_input(struct file *file, loff_t *pos, struct pip
 
 	if (!blob || *pos >= i_size_read(inode))
 		return 0;
+	size = min_t(u64, size, i_size_read(inode) - *pos);
 	got = adfs_splice_from(blob->file, file, pos, pipe, size, flags);
 	if (got == -ESTALE) {
 		adfs_stat_inc(sbi, splice_read_stale_retries);

@@ -127,6 +127,27 @@ class Changing(Guest):
         self.store.lie(reapi.digest_of(b"content"), b"content and more")
         self.answers("EIO", read_file, point + "/file")
 
+    def test_growing_while_it_is_open(self):
+        data = b"content" * 10000
+        point = self.mount({"file": data})
+        with open(point + "/file", "rb", buffering=0) as held:
+            self.assertEqual(held.read(7), b"content")
+            with open(self.blob(data), "ab") as blob:
+                blob.write(b"more" * 10000)
+            self.assertEqual(os.pread(held.fileno(), 2 * len(data), 0), data)
+            self.assertEqual(os.pread(held.fileno(), 100, len(data) - 7), b"content")
+            self.assertEqual(os.preadv(held.fileno(), [bytearray(10), bytearray(10)], len(data) - 7), 7)
+            self.assertEqual(os.pread(held.fileno(), 100, len(data)), b"")
+            held.seek(0)
+            self.assertEqual(held.read(), data)
+            reader, writer = os.pipe()
+            self.assertEqual(os.splice(held.fileno(), writer, 4096, len(data) - 7), 7)
+            self.assertEqual(os.read(reader, 4096), b"content")
+            self.assertEqual(os.splice(held.fileno(), writer, 4096, len(data)), 0)
+            os.close(reader)
+            os.close(writer)
+        self.answers("EIO", os.open, point + "/file", os.O_RDONLY)
+
     def test_not_a_file(self):
         point = self.mount({"file": b"content"})
         path = self.blob(b"content")
