@@ -139,28 +139,28 @@ static int adfs_parse_place(struct fs_context *fc, struct fs_parameter *param, s
 	} else if (is_idmapped_mnt(path->mnt)) {
 		err = invalf(fc, "%s: on an idmapped mount", param->key);
 	}
+	if (err) {
+		path_put(path);
+		*path = (struct path) {};
+	}
 	return err;
 }
 
-static int adfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
+/* What is refused changes nothing: the context may go on without it. */
+static int adfs_take_option(struct fs_context *fc, int option, struct fs_parameter *param,
+			    const struct fs_parse_result *parsed)
 {
 	struct adfs_fs_context *ctx = fc->fs_private;
 	struct adfs_sb *sbi = ctx->sbi;
-	struct fs_parse_result result;
-	int option = fs_parse(fc, adfs_parameters, param, &result);
 
-	if (option < 0)
-		return option;
-	if (__test_and_set_bit(option, &ctx->seen))
-		return invalf(fc, "%s: given twice", param->key);
 	switch (option) {
 	case ADFS_OPT_ROOT:
 		return adfs_parse_root(fc, &sbi->root, param->string);
 	case ADFS_OPT_ROOT_SIZE:
-		if (result.uint_64 > ACTIONDFS_DIRECTORY_SIZE_MAX)
+		if (parsed->uint_64 > ACTIONDFS_DIRECTORY_SIZE_MAX)
 			return invalf(fc, "root_size: a Directory has %d bytes at most",
 				      ACTIONDFS_DIRECTORY_SIZE_MAX);
-		sbi->root.size = result.uint_64;
+		sbi->root.size = parsed->uint_64;
 		sbi->root_size_known = true;
 		return 0;
 	case ADFS_OPT_CAS:
@@ -168,23 +168,40 @@ static int adfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 	case ADFS_OPT_STAGE:
 		return adfs_parse_place(fc, param, &ctx->stage);
 	case ADFS_OPT_LAYOUT:
-		sbi->layout = result.uint_32;
+		sbi->layout = parsed->uint_32;
 		return 0;
 	case ADFS_OPT_UID:
-		sbi->uid = result.uid;
+		sbi->uid = parsed->uid;
 		return 0;
 	case ADFS_OPT_GID:
-		sbi->gid = result.gid;
+		sbi->gid = parsed->gid;
 		return 0;
 	case ADFS_OPT_INODES:
-		sbi->by_content = result.uint_32;
+		sbi->by_content = parsed->uint_32;
 		return 0;
 	case ADFS_OPT_VERIFY:
-		sbi->verify = result.uint_32;
+		sbi->verify = parsed->uint_32;
 		return 0;
 	default:
 		return -EINVAL;
 	}
+}
+
+static int adfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
+{
+	struct adfs_fs_context *ctx = fc->fs_private;
+	struct fs_parse_result result;
+	int option = fs_parse(fc, adfs_parameters, param, &result);
+	int err;
+
+	if (option < 0)
+		return option;
+	if (test_bit(option, &ctx->seen))
+		return invalf(fc, "%s: given twice", param->key);
+	err = adfs_take_option(fc, option, param, &result);
+	if (!err)
+		__set_bit(option, &ctx->seen);
+	return err;
 }
 
 /* What show_options prints; mounts by that path again. */

@@ -76,6 +76,42 @@ class Refusals(Guest):
                 self.assertEqual(caught.exception.errno, errno.EINVAL)
                 self.assertRegex("\n".join(caught.exception.messages), doubled + ": given twice")
 
+    def test_what_was_refused_is_not_in_force(self):
+        """Whoever goes on after an option was refused has a mount without it."""
+        plain = os.path.join(self.directory, "plain")
+        write_file(plain)
+        options = self.options(TREE, root_size=None)
+        for key, bad in (("root", "x"), ("cas", plain), ("stage", plain)):
+            with self.subTest(key=key), Context() as context:
+                for name, value in options.items():
+                    if name != key:
+                        context.set(name, value)
+                with self.assertRaises(Refused):
+                    context.set(key, bad)
+                if key == "stage":
+                    fd, point = context.mount(), self.scratch("mnt")
+                    attach(fd, point)
+                    os.close(fd)
+                    self.assertNotIn("stage", Forms.shown(point))
+                    self.answers("EROFS", write_file, point + "/new")
+                    unmount(point)
+                    continue
+                with self.assertRaises(Refused) as caught:
+                    os.close(context.mount())
+                self.assertEqual(caught.exception.errno, errno.EINVAL)
+                self.assertIn(key + ": missing", "\n".join(caught.exception.messages))
+
+    def test_a_right_one_after_one_that_was_refused(self):
+        options = self.options(TREE, stage=self.scratch("stage"))
+        with Context() as context:
+            for key, bad in (("root", "x"), ("root_size", str(1 << 40)), ("cas", "relative"), ("cas", "/dev/null"),
+                             ("stage", "/dev/null"), ("layout", "none")):
+                with self.assertRaises(Refused):
+                    context.set(key, bad)
+            for key, value in options.items():
+                context.set(key, value)
+            os.close(context.mount())
+
     def test_without_a_value(self):
         for key in self.options(TREE, stage="/", uid=1, gid=1, inodes="path", verify="dirs"):
             with self.subTest(key=key), Context() as context:
