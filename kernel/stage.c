@@ -280,6 +280,20 @@ static int adfs_dress_mirror(struct adfs_sb *sbi, struct inode *inode, struct de
 	return adfs_stage_set_attributes(sbi, mirror, &attr);
 }
 
+/* What is there although no lookup has found it: most likely one that could not be dressed. */
+static struct dentry *adfs_adopt_mirror(struct adfs_sb *sbi, struct dentry *parent,
+					const struct qstr *name)
+{
+	struct dentry *real = adfs_stage_lookup(sbi, parent, name);
+
+	if (IS_ERR(real))
+		return real;
+	if (real && d_is_dir(real))
+		return real;
+	dput(real);
+	return ERR_PTR(-EEXIST);
+}
+
 /* Under mirror_lock: the mirror of `dentry`, below that of its parent. */
 static int adfs_make_mirror(struct adfs_sb *sbi, struct dentry *dentry, struct dentry *parent)
 {
@@ -299,6 +313,8 @@ static int adfs_make_mirror(struct adfs_sb *sbi, struct dentry *dentry, struct d
 		return 0;
 	}
 	mirror = adfs_stage_make(sbi, parent, &dentry->d_name, &make);
+	if (mirror == ERR_PTR(-EEXIST))
+		mirror = adfs_adopt_mirror(sbi, parent, &dentry->d_name);
 	if (IS_ERR(mirror))
 		return PTR_ERR(mirror);
 	err = adfs_dress_mirror(sbi, inode, mirror);

@@ -35,8 +35,9 @@ class Faults(Guest):
         self.stage = self.tmpfs()
         self.point = self.mount(self.TREE, stage=self.stage)
 
-    def each(self, function, *args, undo=None, before=drop_caches, accepted=("ENOMEM",)):
-        """function(*args) with the first, second, ... allocation failing, until there is none left to fail."""
+    def each(self, function, *args, undo=None, before=drop_caches, again=None, accepted=("ENOMEM",)):
+        """function(*args) with the first, second, ... allocation failing, until there is none left to fail; after each failure
+        it works again, after again() (or before())."""
         for nth in range(1, MOST):
             before()
             os.pwrite(self.fail_nth, b"%d" % nth, 0)
@@ -51,7 +52,7 @@ class Faults(Guest):
                 self.assertEqual(code, "OK")
                 self.assertGreater(nth, 1, "nothing was tried")
                 return
-            before()
+            (again or before)()
             self.answers("OK", function, *args)
             if undo is not None:
                 undo()
@@ -147,7 +148,9 @@ class Faults(Guest):
             self.mount(root, self.point, stage=self.stage)
             os.stat(self.point + "/dir/deep/deeper")
 
-        self.each(os.mkdir, self.point + "/dir/deep/deeper/new", accepted=("ENOMEM", "ENOSPC"), before=fresh)
+        # Another try is made where the first has left off: on the same mount, with what is in the stage.
+        new = self.point + "/dir/deep/deeper/new"
+        self.each(os.mkdir, new, accepted=("ENOMEM", "ENOSPC"), before=fresh, again=lambda: errno_name(os.rmdir, new))
         self.assertEqual(os.listdir(self.stage), ["dir"])
         self.assertEqual(sorted(os.listdir(self.point + "/dir/deep/deeper")), ["inner", "new"])
 
