@@ -85,31 +85,40 @@ static const struct super_operations adfs_super_ops = {
 	.show_stats = adfs_show_stats,
 };
 
-static bool adfs_stages_overlap(const struct dentry *a, const struct dentry *b)
+static bool adfs_overlap(const struct dentry *a, const struct dentry *b)
 {
 	return a->d_sb == b->d_sb &&
 	       (is_subdir((struct dentry *)a, (struct dentry *)b) ||
 		is_subdir((struct dentry *)b, (struct dentry *)a));
 }
 
-/* EBUSY: another mount uses this directory, one above or one below as its stage. */
-static int adfs_claim_stage(struct adfs_sb *sbi)
+/* EBUSY: another mount has its stage, or its CAS, in this directory, one above or one below. */
+static int adfs_claim_stage(struct adfs_sb *sbi, struct fs_context *fc)
 {
+	const struct dentry *stage = sbi->stage.dentry, *cas = sbi->cas->path.dentry;
 	const struct adfs_sb *other;
-	int err = 0;
+	const char *wrong = NULL;
 
 	mutex_lock(&adfs_mounts_lock);
 	list_for_each_entry(other, &adfs_mounts, mounts) {
-		if (other != sbi && other->claimed &&
-		    adfs_stages_overlap(other->stage.dentry, sbi->stage.dentry)) {
-			err = -EBUSY;
+		if (other == sbi)
+			continue;
+		/* Of two that come at once one sees the other: both have been in the list since before. */
+		if (stage && adfs_overlap(other->cas->path.dentry, stage))
+			wrong = "stage: another mount has its CAS there";
+		else if (stage && other->claimed && adfs_overlap(other->stage.dentry, stage))
+			wrong = "stage: another mount has its stage there";
+		else if (other->claimed && adfs_overlap(other->stage.dentry, cas))
+			wrong = "cas: another mount has its stage there";
+		if (wrong)
 			break;
-		}
 	}
-	if (!err)
-		sbi->claimed = true;
+	sbi->claimed = stage && !wrong;
 	mutex_unlock(&adfs_mounts_lock);
-	return err;
+	if (!wrong)
+		return 0;
+	errorf(fc, "%s", wrong);
+	return -EBUSY;
 }
 
 struct adfs_is_empty {
@@ -190,12 +199,10 @@ int adfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	}
 
 	lockdep_set_class(&sbi->mirror_lock, &adfs_mirror_keys[sb->s_stack_depth - 1]);
+	err = adfs_claim_stage(sbi, fc);
+	if (err)
+		return err;
 	if (stage_sb) {
-		err = adfs_claim_stage(sbi);
-		if (err) {
-			errorf(fc, "stage=%s: another mount has its stage there", sbi->stage_name);
-			return err;
-		}
 		err = adfs_ready_stage(sbi);
 		if (err) {
 			errorf(fc, "stage=%s: cannot be used: error %d", sbi->stage_name, err);

@@ -276,6 +276,25 @@ class Stages(Guest):
         unmount(beside)
         self.mount(TREE, stage=above, store=other)
 
+    def test_and_the_cas_of_another_mount(self):
+        stores = [self.store] + [LayoutStore(os.path.join(self.tmpfs(), "cas")) for _ in range(2)]
+        inside = os.path.join(self.store.path, "stage")
+        os.mkdir(inside)
+        point = self.mount(TREE)
+        for place in (inside, self.store.path, self.directory):
+            with self.subTest(stage=place):
+                self.refused("EBUSY", "stage: another mount has its CAS there", TREE, stage=place, store=stores[1])
+        # One CAS is for as many as like.
+        beside = self.mount(TREE, stage=self.scratch("stage"))
+        unmount(point)
+        unmount(beside)
+        point = self.mount(TREE, stage=inside, store=stores[1])
+        self.refused("EBUSY", "cas: another mount has its stage there", TREE)
+        self.refused("EBUSY", "cas: another mount has its stage there", TREE, stage=os.path.dirname(stores[2].path))
+        self.mount(TREE, store=stores[2])
+        unmount(point)
+        self.mount(TREE)
+
     def test_read_only(self):
         stage = self.scratch("stage")
         run("mount", "--bind", stage, stage)
