@@ -165,6 +165,24 @@ static struct inode *adfs_lookup_staged(struct inode *dir, const struct qstr *na
 	return inode;
 }
 
+/*
+ * Overlayfs above takes the mode from the inode, without asking for attributes or permission, as
+ * soon as it has looked up a name. No walk of a path that goes on or follows comes without flags.
+ */
+static struct inode *adfs_with_mode(struct inode *inode)
+{
+	int err;
+
+	if (IS_ERR(inode) || !S_ISDIR(inode->i_mode))
+		return inode;
+	err = adfs_load(inode);
+	/* A broken one is there all the same, and lets nobody in. */
+	if (!err || err == -EIO || err == -EUCLEAN)
+		return inode;
+	iput(inode);
+	return ERR_PTR(err);
+}
+
 static struct dentry *adfs_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags)
 {
 	struct adfs_sb *sbi = ADFS_SB(dir->i_sb);
@@ -177,6 +195,8 @@ static struct dentry *adfs_lookup(struct inode *dir, struct dentry *dentry, unsi
 		inode = adfs_lookup_input(dir, &dentry->d_name);
 	if (!inode)
 		inode = adfs_lookup_staged(dir, &dentry->d_name);
+	else if (!flags)
+		inode = adfs_with_mode(inode);
 	if (!inode)
 		adfs_stat_inc(sbi, lookup_negative);
 	else if (!IS_ERR(inode))

@@ -68,6 +68,12 @@ class NothingAtMount(Guest):
             self.assertEqual(sorted(os.listdir(point + "/a")), ["b", "c", "mark a"])
         self.assertEqual((counted["directory_blob_reads"], counted["blob_open_attempts"]), (0, 0))
 
+    def test_a_walk_that_ends_at_a_directory(self):
+        point = self.mount(self.tree({"end": {"mark": self.id().encode()}, self.id(): b""}))
+        with Counted(point) as counted:
+            os.close(os.open(point + "/end", os.O_PATH))
+        self.assertEqual((counted["directory_blob_reads"], counted["dir_loads"]), (1, 1))
+
     def test_a_second_mount_reads_no_directory_again(self):
         root = self.tree({"second": {"file": b"content"}})
         first, second = self.mount(root), self.mount(root)
