@@ -285,6 +285,7 @@ out_path:
 
 u8 *adfs_cas_read(struct adfs_sb *sbi, struct adfs_digest *digest, bool size_known)
 {
+	const struct cred *old;
 	unsigned int tries = 0;
 	u8 *data;
 	int err;
@@ -292,9 +293,12 @@ u8 *adfs_cas_read(struct adfs_sb *sbi, struct adfs_digest *digest, bool size_kno
 	/* Refused before anything is asked of the CAS: no blob can help. */
 	if (size_known && digest->size > ACTIONDFS_DIRECTORY_SIZE_MAX)
 		return ERR_PTR(adfs_check_size(sbi, digest, true, NULL));
+	/* FUSE and network filesystems ask who opens and who reads. */
+	old = override_creds(sbi->cas->cred);
 	do {
 		data = adfs_cas_try_read(sbi, digest, size_known, tries);
 		err = PTR_ERR_OR_ZERO(data);
 	} while (adfs_cas_again(sbi, digest, &tries, &err));
+	revert_creds(old);
 	return err ? ERR_PTR(err) : data;
 }

@@ -8,6 +8,7 @@
 #define ACTIONDFS_COMPAT_H
 
 #include <linux/backing-file.h>
+#include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/namei.h>
@@ -48,34 +49,44 @@ static inline bool adfs_inode_is_new(struct inode *inode)
 }
 
 /*
- * A file for reading and writing below, which shows the path of `user_file` in /proc/<pid>/maps.
+ * A file for reading and writing below, which shows the path of `user_file` in /proc/<pid>/maps. The
+ * open itself is with the credentials, too: FUSE and network filesystems ask who calls.
  */
 static inline struct file *adfs_open_backing(struct file *user_file, const struct path *real,
 					     int flags, const struct cred *cred)
 {
+	const struct cred *old = override_creds(cred);
+	struct file *file;
+
 #ifdef HAVE_BACKING_FILE_OPEN_FILE
-	return backing_file_open(user_file, flags | ADFS_OPEN_FLAGS, real, cred);
+	file = backing_file_open(user_file, flags | ADFS_OPEN_FLAGS, real, cred);
 #else
-	return backing_file_open(&user_file->f_path, flags | ADFS_OPEN_FLAGS, real, cred);
+	file = backing_file_open(&user_file->f_path, flags | ADFS_OPEN_FLAGS, real, cred);
 #endif
+	revert_creds(old);
+	return file;
 }
 
 /* One that shows its own path: it may outlive every file of the user's. */
 static inline struct file *adfs_open_backing_own(const struct path *real, int flags,
 						 const struct cred *cred)
 {
-#ifdef HAVE_BACKING_FILE_OPEN_FILE
-	struct file *plain = dentry_open(real, flags, cred);
+	const struct cred *old = override_creds(cred);
 	struct file *file;
 
-	if (IS_ERR(plain))
-		return plain;
-	file = backing_file_open(plain, flags | ADFS_OPEN_FLAGS, real, cred);
-	fput(plain);
-	return file;
+#ifdef HAVE_BACKING_FILE_OPEN_FILE
+	struct file *plain = dentry_open(real, flags, cred);
+
+	file = plain;
+	if (!IS_ERR(plain)) {
+		file = backing_file_open(plain, flags | ADFS_OPEN_FLAGS, real, cred);
+		fput(plain);
+	}
 #else
-	return backing_file_open(real, flags | ADFS_OPEN_FLAGS, real, cred);
+	file = backing_file_open(real, flags | ADFS_OPEN_FLAGS, real, cred);
 #endif
+	revert_creds(old);
+	return file;
 }
 
 /* A file without a name in the directory `parent`. */

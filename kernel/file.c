@@ -486,20 +486,33 @@ static long adfs_fallocate(struct file *file, int mode, loff_t offset, loff_t le
 
 static int adfs_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 {
+	const struct cred *old;
+	int err;
+
 	/* Nothing of an input is ever dirty. */
 	if (adfs_is_input(file_inode(file)))
 		return 0;
-	return vfs_fsync_range(file->private_data, start, end, datasync);
+	old = override_creds(ADFS_SB(file_inode(file)->i_sb)->cred);
+	err = vfs_fsync_range(file->private_data, start, end, datasync);
+	revert_creds(old);
+	return err;
 }
 
 static int adfs_flush(struct file *file, fl_owner_t id)
 {
+	const struct cred *old;
 	struct file *real;
+	int err;
 
 	if (adfs_is_input(file_inode(file)))
 		return 0;
 	real = file->private_data;
-	return real->f_op->flush ? real->f_op->flush(real, id) : 0;
+	if (!real->f_op->flush)
+		return 0;
+	old = override_creds(ADFS_SB(file_inode(file)->i_sb)->cred);
+	err = real->f_op->flush(real, id);
+	revert_creds(old);
+	return err;
 }
 
 /* ---- the rest ---- */
@@ -527,13 +540,18 @@ static loff_t adfs_llseek(struct file *file, loff_t offset, int whence)
 static int adfs_fadvise(struct file *file, loff_t offset, loff_t len, int advice)
 {
 	struct file *real = adfs_real_file(file);
+	const struct cred *old;
+	int err;
 
 	if (IS_ERR_OR_NULL(real))
 		return PTR_ERR_OR_ZERO(real);
 	/* How one reader reads must not change how all read a shared blob. */
 	if (adfs_is_input(file_inode(file)) && advice != POSIX_FADV_WILLNEED)
 		return 0;
-	return vfs_fadvise(real, offset, len, advice);
+	old = override_creds(ADFS_SB(file_inode(file)->i_sb)->cred);
+	err = vfs_fadvise(real, offset, len, advice);
+	revert_creds(old);
+	return err;
 }
 
 const struct file_operations adfs_file_fops = {

@@ -128,11 +128,26 @@ static bool adfs_gather_name(struct dir_context *ctx, const char *name, int len,
 	return !gather->err;
 }
 
+/* The callers have the mounter's credentials: FUSE and network filesystems ask who calls. */
 static struct file *adfs_open_real_dir(struct adfs_sb *sbi, struct dentry *real)
 {
 	const struct path path = { .mnt = sbi->stage.mnt, .dentry = real };
 
 	return dentry_open(&path, O_RDONLY | O_DIRECTORY | O_LARGEFILE, sbi->cred);
+}
+
+static int adfs_gather_from(struct file *real, struct adfs_gather *gather)
+{
+	int err;
+
+	do {
+		gather->seen = 0;
+		err = iterate_dir(real, &gather->ctx) ?: gather->err;
+		if (fatal_signal_pending(current))
+			err = -EINTR;
+		cond_resched();
+	} while (!err && gather->seen);
+	return err;
 }
 
 /* Reads the mirror's names, if there is a mirror. */
@@ -146,6 +161,7 @@ static int adfs_gather(struct inode *inode, struct adfs_names *names)
 		.names = names,
 	};
 	struct dentry *mirror = adfs_stage_of(inode);
+	const struct cred *old;
 	struct file *real;
 	int err;
 
@@ -154,19 +170,14 @@ static int adfs_gather(struct inode *inode, struct adfs_names *names)
 		adfs_stat_inc(sbi, stage_readdir_misses);
 		return 0;
 	}
+	old = override_creds(sbi->cred);
 	real = adfs_open_real_dir(sbi, mirror);
-	if (IS_ERR(real)) {
-		adfs_stat_inc(sbi, stage_readdir_errors);
-		return PTR_ERR(real);
+	err = PTR_ERR_OR_ZERO(real);
+	if (!err) {
+		err = adfs_gather_from(real, &gather);
+		fput(real);
 	}
-	do {
-		gather.seen = 0;
-		err = iterate_dir(real, &gather.ctx) ?: gather.err;
-		if (fatal_signal_pending(current))
-			err = -EINTR;
-		cond_resched();
-	} while (!err && gather.seen);
-	fput(real);
+	revert_creds(old);
 	if (err)
 		adfs_stat_inc(sbi, stage_readdir_errors);
 	else
@@ -269,6 +280,23 @@ static bool adfs_forward_name(struct dir_context *ctx, const char *name, int len
 	return true;
 }
 
+/* The real directory, at `pos`. */
+static int adfs_seek_real_dir(struct adfs_dir_file *open, struct inode *inode, loff_t pos)
+{
+	loff_t at = pos;
+
+	if (!open->real) {
+		struct file *real = adfs_open_real_dir(ADFS_SB(inode->i_sb), adfs_stage_of(inode));
+
+		if (IS_ERR(real))
+			return PTR_ERR(real);
+		open->real = real;
+	}
+	if (open->real->f_pos != pos)
+		at = vfs_llseek(open->real, pos, SEEK_SET);
+	return at < 0 ? at : 0;
+}
+
 static int adfs_read_staged_dir(struct file *file, struct dir_context *ctx)
 {
 	struct adfs_dir_file *open = file->private_data;
@@ -280,23 +308,17 @@ static int adfs_read_staged_dir(struct file *file, struct dir_context *ctx)
 		.file = file,
 		.sbi = sbi,
 	};
+	const struct cred *old = override_creds(sbi->cred);
 	int err;
 
-	if (!open->real) {
-		struct file *real = adfs_open_real_dir(sbi, adfs_stage_of(inode));
-
-		if (IS_ERR(real))
-			return PTR_ERR(real);
-		open->real = real;
-	}
-	if (open->real->f_pos != ctx->pos) {
-		loff_t at = vfs_llseek(open->real, ctx->pos, SEEK_SET);
-
-		if (at < 0)
-			return at;
+	err = adfs_seek_real_dir(open, inode, ctx->pos);
+	if (err) {
+		revert_creds(old);
+		return err;
 	}
 	adfs_stat_inc(sbi, stage_readdir_calls);
 	err = iterate_dir(open->real, &forward.ctx);
+	revert_creds(old);
 	if (err)
 		adfs_stat_inc(sbi, stage_readdir_errors);
 	else
@@ -352,16 +374,20 @@ static int adfs_dir_fsync(struct file *file, loff_t start, loff_t end, int datas
 	struct inode *inode = file_inode(file);
 	struct adfs_sb *sbi = ADFS_SB(inode->i_sb);
 	struct dentry *below = adfs_stage_of(inode);
+	const struct cred *old;
 	struct file *real;
 	int err;
 
 	if (!below)
 		return 0;
+	old = override_creds(sbi->cred);
 	real = adfs_open_real_dir(sbi, below);
-	if (IS_ERR(real))
-		return PTR_ERR(real);
-	err = vfs_fsync_range(real, start, end, datasync);
-	fput(real);
+	err = PTR_ERR_OR_ZERO(real);
+	if (!err) {
+		err = vfs_fsync_range(real, start, end, datasync);
+		fput(real);
+	}
+	revert_creds(old);
 	return err;
 }
 

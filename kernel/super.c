@@ -49,8 +49,10 @@ static int adfs_statfs(struct dentry *dentry, struct kstatfs *buf)
 {
 	struct adfs_sb *sbi = ADFS_SB(dentry->d_sb);
 	const struct path *below = sbi->stage.dentry ? &sbi->stage : &sbi->cas->path;
+	const struct cred *old = override_creds(sbi->cred);
 	int err = vfs_statfs(below, buf);
 
+	revert_creds(old);
 	if (err)
 		return err;
 	buf->f_type = ACTIONDFS_MAGIC;
@@ -148,14 +150,15 @@ static int adfs_ready_stage(struct adfs_sb *sbi)
 		.ia_valid = ATTR_MTIME | ATTR_MTIME_SET,
 		.ia_mtime.tv_sec = ADFS_EPOCH,
 	};
-	struct file *dir;
-	int err;
+	const struct cred *old = override_creds(sbi->cred);
+	struct file *dir = dentry_open(&sbi->stage, O_RDONLY | O_DIRECTORY, sbi->cred);
+	int err = PTR_ERR_OR_ZERO(dir);
 
-	dir = dentry_open(&sbi->stage, O_RDONLY | O_DIRECTORY, sbi->cred);
-	if (IS_ERR(dir))
-		return PTR_ERR(dir);
-	err = iterate_dir(dir, &seen.ctx);
-	fput(dir);
+	if (!err) {
+		err = iterate_dir(dir, &seen.ctx);
+		fput(dir);
+	}
+	revert_creds(old);
 	if (err || !seen.empty)
 		return err;
 	sbi->new_stage = true;

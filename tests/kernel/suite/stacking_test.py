@@ -3,16 +3,30 @@
 """On other file systems, and below them: overlayfs, idmapped mounts, set-id files, device nodes."""
 import errno
 import fcntl
+import mmap
 import os
 import stat
 import struct
 import subprocess
 
 from kit import (AT_EMPTY_PATH, Guest, LayoutStore, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, Properties,
-                 SYS_MOUNT_SETATTR, attach, errno_name, in_child, main, read_file, run, syscall, unmount,
+                 Raw, SYS_MOUNT_SETATTR, attach, errno_name, in_child, main, read_file, run, syscall, unmount,
                  user_namespace, write_file)
+from stale_fs import StaleFs
 
 TREE = {"file": b"content\n", "dir": {"inner": b"inner\n"}}
+
+FIDEDUPERANGE = 0xC0189436
+
+
+def as_user(function, *args, uid=1000, gid=1000):
+    def child():
+        os.setgroups([])
+        os.setgid(gid)
+        os.setuid(uid)
+        return function(*args)
+
+    return in_child(child)
 
 
 class Overlay(Guest):
@@ -40,6 +54,22 @@ class Overlay(Guest):
         self.assertEqual(os.listdir(point + "/dir"), [])
         os.rmdir(point + "/dir")
         self.assertEqual(os.listdir(point), ["file"])
+
+    def test_modes_of_directories(self):
+        """They are in the directories' own Directories. Overlayfs copies them when it looks up the name."""
+        point = self.overlay(self.mount({"closed": Properties({"inner": b"inner"}, mode=0o700),
+                                         "open": Properties({"deeper": Properties({}, mode=0o777)}, mode=0o777)}))
+        self.assertEqual(as_user(errno_name, read_file, point + "/closed/inner"), "EACCES")
+        self.assertEqual(as_user(errno_name, write_file, point + "/open/new"), "OK")
+        self.assertEqual(as_user(errno_name, write_file, point + "/open/deeper/new"), "OK")
+
+    def test_a_broken_directory(self):
+        """It has a name all the same."""
+        point = self.overlay(self.mount({"missing": Raw(("ab" * 32, 100)), "broken": Raw(self.store.put(b"nonsense"))}))
+        self.assertEqual(sorted(os.listdir(point)), ["broken", "missing"])
+        for name, code in (("missing", "EIO"), ("broken", "EUCLEAN")):
+            self.answers("OK", os.lstat, os.path.join(point, name))
+            self.answers(code, os.listdir, os.path.join(point, name))
 
     def test_two_as_layers(self):
         point = self.overlay(self.mount(TREE), self.mount({"file": b"hidden", "dir": {"deeper": b"deeper\n"}}))
@@ -102,14 +132,9 @@ class Idmapped(Guest):
         found = os.lstat(path)
         return found.st_uid, found.st_gid
 
-    def as_user(self, function, *args, uid=100005, gid=100006):
-        def child():
-            os.setgroups([])
-            os.setgid(gid)
-            os.setuid(uid)
-            return function(*args)
-
-        return in_child(child)
+    @staticmethod
+    def as_user(function, *args, uid=100005, gid=100006):
+        return as_user(function, *args, uid=uid, gid=gid)
 
     def test_inputs(self):
         for name in ("", "file", "dir", "dir/inner"):
@@ -253,7 +278,67 @@ class Devices(Guest):
         os.close(fd)
 
 
+class Asking(Guest):
+    """Whoever reads, it is the mounter who asks the file system below."""
+
+    def test_of_fuse(self):
+        root = self.store.make_tree({"file": b"content", "dir": {"inner": b"inner", "more": {}}, self.id(): b""})
+        view, plain = self.scratch("view"), self.store.path
+        below = StaleFs(plain, view)
+        below.__enter__()
+        self.addCleanup(below.__exit__)
+        self.store.path = view
+        point = self.mount(root)
+        self.store.path = plain
+
+        def ask():
+            found = read_file(point + "/file"), sorted(os.listdir(point + "/dir")), read_file(point + "/dir/inner")
+            os.statvfs(point)
+            fd = os.open(point + "/file", os.O_RDONLY)
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_WILLNEED)
+            mmap.mmap(fd, 7, mmap.MAP_PRIVATE, mmap.PROT_READ).close()
+            os.close(fd)
+            return found
+
+        self.assertEqual(as_user(ask), (b"content", ["inner", "more"], b"inner"))
+        self.assertEqual(below.strangers(), 0)
+
+
 class Stage(Guest):
+    def test_a_mirror_that_is_there_already(self):
+        """Made below after the input was looked up, or made by us and left when it could not be given a mode and a time."""
+        stage = self.scratch("stage")
+        point = self.mount({"dir": Properties({"inner": b"inner"}, mode=0o750, mtime=1234567890 * 10**9), "other": {}},
+                           stage=stage)
+        for name in ("dir", "other"):
+            os.stat(os.path.join(point, name))
+        os.mkdir(stage + "/dir", 0o700)
+        write_file(stage + "/other", b"not a directory")
+        write_file(point + "/dir/new", b"new")
+        self.assertEqual(sorted(os.listdir(point + "/dir")), ["inner", "new"])
+        self.assertEqual(read_file(stage + "/dir/new"), b"new")
+        self.assertEqual(stat.S_IMODE(os.stat(stage + "/dir").st_mode), 0o750)
+        self.answers("EEXIST", write_file, point + "/other/new")
+
+    def test_sharing_blocks_keeps_set_id_bits(self):
+        """An equal file's content does not change, whether the file system below can share or not."""
+        point = self.mount(TREE, stage=self.scratch("stage"))
+        for name in ("one", "two"):
+            write_file(os.path.join(point, name), b"x" * 65536)
+            os.chown(os.path.join(point, name), 1000, 1000)
+        os.chmod(point + "/two", 0o4755)
+
+        def share():
+            source, target = os.open(point + "/one", os.O_RDONLY), os.open(point + "/two", os.O_WRONLY)
+            request = struct.pack("=QQHHIqQQiI", 0, 65536, 1, 0, 0, target, 0, 0, 0, 0)
+            return errno_name(fcntl.ioctl, source, FIDEDUPERANGE, request)
+
+        as_user(share)
+        self.assertEqual(stat.S_IMODE(os.stat(point + "/two").st_mode), 0o4755)
+        # So they would be lost if it were written to.
+        as_user(write_file, point + "/two", b"y", os.O_WRONLY)
+        self.assertEqual(stat.S_IMODE(os.stat(point + "/two").st_mode), 0o755)
+
     def test_what_cannot_be_made_leaves_the_stage_usable(self):
         """A failing call gives back the lock of the directory below, exactly once, whoever does it in this kernel."""
         below = self.tmpfs("size=1m,nr_inodes=8")

@@ -28,7 +28,8 @@ def attributes(path, node):
 
 
 class StaleFs:
-    """Mounted while in use as a context; set(KIND, N) makes the next N requests of that kind fail."""
+    """Mounted while in use as a context; set(KIND, N) makes the next N requests of that kind fail. It also
+    counts who asks."""
 
     KINDS = {LOOKUP: 0, OPEN: 1, READ: 2}
 
@@ -39,6 +40,10 @@ class StaleFs:
 
     def set(self, kind, count):
         struct.pack_into("=q", self.budget, 8 * self.KINDS[kind], count)
+
+    def strangers(self):
+        """Requests of somebody who is not root."""
+        return struct.unpack_from("=q", self.budget, 8 * len(self.KINDS))[0]
 
     def left(self, kind):
         return struct.unpack_from("=q", self.budget, 8 * self.KINDS[kind])[0]
@@ -71,7 +76,9 @@ class StaleFs:
                 if error.errno == errno.ENODEV:  # unmounted
                     return
                 raise
-            _, opcode, unique, node, *_ = IN_HEADER.unpack_from(request)
+            _, opcode, unique, node, user, *_ = IN_HEADER.unpack_from(request)
+            if user != 0:
+                struct.pack_into("=q", self.budget, 8 * len(self.KINDS), self.strangers() + 1)
             if opcode in (FORGET, BATCH_FORGET, INTERRUPT):
                 continue
             code, answer = 0, b""
