@@ -84,13 +84,13 @@ class Handles(Guest):
         """Its mode and time are not known before: they are no part of the handle."""
         point = self.mount({"dir": Properties({"inner": b"x"}, mode=0o700, mtime=1234567890 * 10**9), self.id(): b""})
         fd = os.open(point + "/dir", os.O_PATH)
+        self.addCleanup(os.close, fd)
         before = handle_of(fd)
         with Counted(point) as counted:
             os.stat(point + "/dir")
         self.assertEqual(counted["dir_loads"], 1)
         self.assertEqual(handle_of(fd), before)
         os.close(open_handle(point, before))
-        os.close(fd)
 
     def test_one_bit_changed(self):
         kind, data = handle_of(self.point + "/file")
