@@ -31,7 +31,7 @@ void HeedSignals() {
   for (int number = 1; number < NSIG; ++number) {
     struct sigaction action = {};
     if (::sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) {
-      ::signal(number, SIG_DFL);
+      (void)::signal(number, SIG_DFL);
     }
   }
 }
