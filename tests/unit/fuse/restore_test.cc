@@ -213,13 +213,14 @@ TEST_F(RestoreTest, WhatWasHeldIsNotRefused) {
                  NodeOf("d",
                         Put(WireWriter().Bytes(kFiles, NodeOf("file", cas::EmptyDigest())).str())))
           .str());
+  std::unique_ptr<Pool> large;  // outlives the file system that takes from it
   const auto first = First();
   Node& directory = Lookup(*first, first->nodes.top(), "d");
   const uint64_t id = first->nodes.IdOf(Lookup(*first, directory, "file"));
   const uint64_t stream = uint64_t{1} << 40;
   first->kept->streams().Write(stream, {{"name", 3, 8}});
 
-  pool_ = std::make_unique<Pool>(Limits{{{.share = 10, .pool = 10}, {}, {}}});
+  large = std::exchange(pool_, std::make_unique<Pool>(Limits{{{.share = 10, .pool = 10}, {}, {}}}));
   const auto second = Next(*first);
   EXPECT_GT(second->budget.used(Resource::kBytes), 0U);
   EXPECT_FALSE(second->budget.HasRoom(Resource::kBytes));
