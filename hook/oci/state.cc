@@ -66,6 +66,7 @@ Result<ContainerState> FromText(std::string_view json_text) {
   return FromObject(object);
 }
 
+// In a text that is no proper state; nothing else of it is looked at.
 Result<bool> LookForAnnotation(std::string_view json_text) {
   ASSIGN_OR_RETURN(const nlohmann::json parsed, ParseJson(json_text));
   ASSIGN_OR_RETURN(const JsonObject object, JsonObject::From(parsed, ""));
@@ -89,12 +90,13 @@ bool HasActiondfsAnnotation(const ContainerState& state) {
   return it != state.annotations.end() && it->first.starts_with(kAnnotationPrefix);
 }
 
-Result<bool> TextHasActiondfsAnnotation(std::string_view json_text) {
-  auto found = LookForAnnotation(json_text);
-  if (!found) {
-    return Wrap(std::move(found).error(), "container state");
+Result<std::optional<ContainerState>> ParseStateUnlessForeign(std::string_view json_text) {
+  auto state = ParseState(json_text);
+  // Looked for only now: that it is refused is rare, and each container's start pays for parsing.
+  if (!state && !LookForAnnotation(json_text).value_or(true)) {
+    return std::nullopt;
   }
-  return found;
+  return state;
 }
 
 }  // namespace actiondfs::oci

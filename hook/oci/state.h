@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,8 +31,8 @@ Result<ContainerState> ParseState(std::string_view json_text);
 // Whether there is any dev.actiondfs. annotation: without one, the container is none of our
 // business.
 bool HasActiondfsAnnotation(const ContainerState& state);
-// The same of a text that ParseState may refuse: nothing but its annotations is looked at. EINVAL.
-Result<bool> TextHasActiondfsAnnotation(std::string_view json_text);
+// ParseState for the hook: nullopt where that refuses a container that is none of our business.
+Result<std::optional<ContainerState>> ParseStateUnlessForeign(std::string_view json_text);
 
 }  // namespace actiondfs::oci
 

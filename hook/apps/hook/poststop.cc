@@ -12,12 +12,9 @@
 namespace actiondfs::hook {
 
 Status Poststop(const std::string& config_path, std::string_view state_json) {
-  const auto parsed = oci::ParseState(state_json);
+  ASSIGN_OR_RETURN(const auto parsed, oci::ParseStateUnlessForeign(state_json));
   if (!parsed) {
-    // Where it is not ours, what is wrong with it is not our business.
-    return oci::TextHasActiondfsAnnotation(state_json).value_or(true)
-               ? std::unexpected(parsed.error())
-               : Status();
+    return {};
   }
   const oci::ContainerState& container = *parsed;
   // Only where the state is: everything else is in the lease. A configuration that was broken since

@@ -221,12 +221,11 @@ Status GiveWorkspace(const Decision& decision, apps::StepTimer& timer) {
 
 Status Prestart(const std::string& config_path, std::string_view state_json) {
   apps::StepTimer timer;
-  // First, and alone: what is wrong with another's container is not our business.
-  ASSIGN_OR_RETURN(const bool ours, oci::TextHasActiondfsAnnotation(state_json));
-  if (!ours) {
+  ASSIGN_OR_RETURN(const auto parsed, oci::ParseStateUnlessForeign(state_json));
+  if (!parsed || !oci::HasActiondfsAnnotation(*parsed)) {
     return {};
   }
-  ASSIGN_OR_RETURN(const oci::ContainerState state, oci::ParseState(state_json));
+  const oci::ContainerState& state = *parsed;
   auto decision = Decide(config_path, state);
   if (!decision) {
     return Wrap(std::move(decision).error(), "container " + Quoted(state.id));

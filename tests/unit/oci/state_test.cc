@@ -139,12 +139,12 @@ TEST(StateTest, AnnotationsAreFoundInAStateThatIsRefused) {
   json state = State();
   state["id"] = "a:b";
   EXPECT_FALSE(ParseState(state.dump()));
-  EXPECT_FALSE(TextHasActiondfsAnnotation(state.dump()).value());
+  EXPECT_FALSE(ParseStateUnlessForeign(state.dump()).value().has_value());
   state["annotations"] = {{"dev.actiondfs.mode", "strict"}};
-  EXPECT_TRUE(TextHasActiondfsAnnotation(state.dump()).value());
+  EXPECT_EQ(ParseStateUnlessForeign(state.dump()).error().code(), EINVAL);
   state["annotations"] = {{"dev.actiondfs.mode", 1}};
-  EXPECT_EQ(TextHasActiondfsAnnotation(state.dump()).error().code(), EINVAL);
-  EXPECT_EQ(TextHasActiondfsAnnotation("{").error().code(), EINVAL);
+  EXPECT_EQ(ParseStateUnlessForeign(state.dump()).error().code(), EINVAL);
+  EXPECT_EQ(ParseStateUnlessForeign("{").error().code(), EINVAL);
 }
 
 }  // namespace
