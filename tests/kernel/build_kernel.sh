@@ -32,7 +32,7 @@ build() {
 
 # built NAME ARCH TARGETS FRAGMENT...
 built() {
-  local name="$1" arch="$2" targets="$3" config hash version source fragment
+  local name="$1" arch="$2" targets="$3" config hash version version_of_source source fragment
   shift 3
   # Without comments, so that these may be changed without building everything again. Who comes last is right.
   config="$(
@@ -45,7 +45,8 @@ built() {
       END { for (symbol in last) print last[symbol] }' | sort
   )"
   version="$(source_version)"
-  hash="$( (echo "$arch $targets $version"; gcc --version | head -n 1; echo "$config") | sha256sum | cut -c 1-12)"
+  if [ "$arch" = um ]; then version_of_source="$version $uml_state_bytes"; else version_of_source="$version"; fi
+  hash="$( (echo "$arch $targets $version_of_source"; gcc --version | head -n 1; echo "$config") | sha256sum | cut -c 1-12)"
   source="$(kernel_source "$version")"
   # Unquoted on purpose: one word a target.
   # shellcheck disable=SC2086
