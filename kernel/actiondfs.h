@@ -289,6 +289,12 @@ loff_t adfs_remap_file_range(struct file *in, loff_t pos_in, struct file *out, l
  * empty input, which has none.
  */
 struct file *adfs_real_file(struct file *file);
+/*
+ * file.c: what reading an input answered when it was no bytes. 0: before the end; with a blob that
+ * was cut it would look like a shorter file. EIO with a line in the log, unless it is the caller's
+ * trouble.
+ */
+ssize_t adfs_input_error(struct inode *inode, ssize_t err);
 
 /* xattr.c */
 extern const struct xattr_handler *const adfs_xattr_handlers[];

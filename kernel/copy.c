@@ -32,6 +32,24 @@ static ssize_t adfs_copy_real(struct adfs_sb *sbi, struct file *in, loff_t pos_i
 	return vfs_copy_file_range(in, pos_in, out, pos_out, size, COPY_FILE_SPLICE);
 }
 
+/*
+ * What a reader of the input would be told, too. Other errors may be the staged file's. The VFS asks
+ * for nothing beyond the input's end.
+ */
+static ssize_t adfs_copied(struct file *in, ssize_t done)
+{
+	if (!adfs_is_input(file_inode(in)))
+		return done;
+	switch (done) {
+	case 0:
+	case -ENOENT:
+	case -ENOTCONN:
+	case -ESTALE:
+		return adfs_input_error(file_inode(in), done);
+	}
+	return done;
+}
+
 ssize_t adfs_copy_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
 			     size_t size, unsigned int flags)
 {
@@ -52,6 +70,7 @@ ssize_t adfs_copy_file_range(struct file *in, loff_t pos_in, struct file *out, l
 		old = override_creds(sbi->cred);
 		done = adfs_copy_real(sbi, real_in, pos_in, real_out, pos_out, size, flags);
 		revert_creds(old);
+		done = adfs_copied(in, done);
 		adfs_copy_attributes(inode);
 	}
 	inode_unlock(inode);
@@ -82,6 +101,9 @@ loff_t adfs_remap_file_range(struct file *in, loff_t pos_in, struct file *out, l
 	done = flags & REMAP_FILE_DEDUP ? 0 : file_remove_privs(out);
 	if (!done)
 		done = adfs_real_pair(in, out, &real_in, &real_out);
+	/* A clone to the end is one to the end of the blob: it must be the input's. */
+	if (!done && real_in && adfs_is_input(file_inode(in)))
+		done = adfs_cas_check(sbi, &ADFS_I(file_inode(in))->digest, &real_in->f_path);
 	if (!done && real_in) {
 		old = override_creds(sbi->cred);
 		if (flags & REMAP_FILE_DEDUP)

@@ -173,10 +173,20 @@ static struct backing_file_ctx adfs_context(struct file *file)
 	return ctx;
 }
 
-/* Nothing to read before an input's end: with a blob that was cut it would look like a shorter file. */
-static ssize_t adfs_became_short(struct inode *inode)
+ssize_t adfs_input_error(struct inode *inode, ssize_t err)
 {
-	return adfs_blob_error(ADFS_SB(inode->i_sb), &ADFS_I(inode)->digest, -EIO, "became short");
+	const char *what = err ? "cannot be read" : "became short";
+
+	switch (err) {
+	case -EAGAIN:
+	case -EFAULT:
+	case -EIOCBQUEUED:
+		return err;
+	case -ESTALE: /* of what was opened anew for it */
+	case 0:
+		err = -EIO;
+	}
+	return adfs_blob_error(ADFS_SB(inode->i_sb), &ADFS_I(inode)->digest, err, what);
 }
 
 static ssize_t adfs_read_input(struct kiocb *iocb, struct iov_iter *to)
@@ -208,11 +218,11 @@ static ssize_t adfs_read_input(struct kiocb *iocb, struct iov_iter *to)
 		got = backing_file_read_iter(again->file, to, iocb, iocb->ki_flags, &ctx);
 		adfs_blob_close(again);
 	}
-	if (!got)
-		got = adfs_became_short(inode);
 	adfs_stat_inc(sbi, backing_reads);
 	if (got > 0)
 		adfs_stat_add(sbi, backing_read_bytes, got);
+	else
+		got = adfs_input_error(inode, got);
 out:
 	iov_iter_reexpand(to, iov_iter_count(to) + cut);
 	return got;
@@ -280,11 +290,11 @@ static ssize_t adfs_splice_read_input(struct file *file, loff_t *pos, struct pip
 		got = adfs_splice_from(again->file, file, pos, pipe, size, flags);
 		adfs_blob_close(again);
 	}
-	if (!got && size)
-		got = adfs_became_short(inode);
 	adfs_stat_inc(sbi, splice_reads);
 	if (got > 0)
 		adfs_stat_add(sbi, splice_read_bytes, got);
+	else if (got || size)
+		got = adfs_input_error(inode, got);
 	return got;
 }
 
@@ -321,10 +331,28 @@ static const struct vm_operations_struct adfs_empty_vm_ops = {
 	.fault = adfs_no_page,
 };
 
+/* Opens the blob once more, with the user's path. */
+static struct file *adfs_open_for_mapping(struct file *file, struct adfs_blob *blob)
+{
+	struct inode *inode = file_inode(file);
+	const struct cred *cred = ADFS_SB(inode->i_sb)->cas->cred;
+	struct adfs_blob *again;
+	struct file *opened;
+
+	opened = adfs_open_backing(file, &blob->file->f_path, O_RDONLY, cred);
+	if (opened == ERR_PTR(-ESTALE)) {
+		again = adfs_blob_reopen(inode, blob);
+		if (IS_ERR(again))
+			return ERR_CAST(again);
+		opened = adfs_open_backing(file, &again->file->f_path, O_RDONLY, cred);
+		adfs_blob_close(again);
+	}
+	return IS_ERR(opened) ? ERR_PTR(adfs_input_error(inode, PTR_ERR(opened))) : opened;
+}
+
 /* The file for mappings of this open file: made by the first of them. */
 static struct file *adfs_file_for_mapping(struct file *file, struct adfs_blob *blob)
 {
-	struct adfs_sb *sbi = ADFS_SB(file_inode(file)->i_sb);
 	struct adfs_mapped *mapped = adfs_file_mapped(file);
 	struct file *opened;
 
@@ -333,7 +361,7 @@ static struct file *adfs_file_for_mapping(struct file *file, struct adfs_blob *b
 	mapped = kmalloc(sizeof(*mapped), GFP_KERNEL_ACCOUNT);
 	if (!mapped)
 		return ERR_PTR(-ENOMEM);
-	opened = adfs_open_backing(file, &blob->file->f_path, O_RDONLY, sbi->cas->cred);
+	opened = adfs_open_for_mapping(file, blob);
 	if (IS_ERR(opened)) {
 		kfree(mapped);
 		return opened;

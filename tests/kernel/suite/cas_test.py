@@ -105,7 +105,7 @@ class Changing(Guest):
         data = b"content" * 10000
         for length in (0, 1, 5000, len(data) - 1):
             with self.subTest(length=length):
-                point = self.mount({"file": data, "other": b"other"})
+                point = self.mount({"file": data, "other": b"other"}, stage=self.scratch("stage"))
                 with open(point + "/file", "rb", buffering=0) as held:
                     self.assertEqual(held.read(7), b"content")
                     os.truncate(self.blob(data), length)
@@ -116,6 +116,8 @@ class Changing(Guest):
                     self.answers("EIO", os.splice, held.fileno(), writer, 100, length)
                     os.close(reader)
                     os.close(writer)
+                    with open(point + "/copy", "wb") as copy:
+                        self.answers("EIO", os.copy_file_range, held.fileno(), copy.fileno(), 100, length)
                 self.answers("EIO", os.open, point + "/file", os.O_RDONLY)
                 self.assertEqual(os.stat(point + "/file").st_size, len(data))
                 self.assertEqual(read_file(point + "/other"), b"other")

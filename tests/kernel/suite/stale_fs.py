@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A file system that answers ESTALE when it is told to, as a network's does when a server was changed behind it: a
-read-only FUSE view of a directory. The protocol's numbers are those of <linux/fuse.h>."""
+"""A file system that answers with errors when it is told to, ESTALE above all, as a network's does when a server was
+changed behind it: a read-only FUSE view of a directory. The protocol's numbers are those of <linux/fuse.h>."""
 import ctypes
 import errno
 import mmap
@@ -28,8 +28,8 @@ def attributes(path, node):
 
 
 class StaleFs:
-    """Mounted while in use as a context; set(KIND, N) makes the next N requests of that kind fail. It also
-    counts who asks."""
+    """Mounted while in use as a context; set(KIND, N) makes the next N requests of that kind fail, with ESTALE or
+    another error. It also counts who asks."""
 
     KINDS = {LOOKUP: 0, OPEN: 1, READ: 2}
 
@@ -38,15 +38,25 @@ class StaleFs:
         self.point = point
         self.budget = mmap.mmap(-1, mmap.PAGESIZE)
 
-    def set(self, kind, count):
-        struct.pack_into("=q", self.budget, 8 * self.KINDS[kind], count)
+    # In the memory that is shared with the server: what is left of each kind, then these.
+    STRANGERS, ERROR = len(KINDS), len(KINDS) + 1
+
+    def put(self, place, number):
+        struct.pack_into("=q", self.budget, 8 * place, number)
+
+    def get(self, place):
+        return struct.unpack_from("=q", self.budget, 8 * place)[0]
+
+    def set(self, kind, count, error=errno.ESTALE):
+        self.put(self.ERROR, error)
+        self.put(self.KINDS[kind], count)
 
     def strangers(self):
         """Requests of somebody who is not root."""
-        return struct.unpack_from("=q", self.budget, 8 * len(self.KINDS))[0]
+        return self.get(self.STRANGERS)
 
     def left(self, kind):
-        return struct.unpack_from("=q", self.budget, 8 * self.KINDS[kind])[0]
+        return self.get(self.KINDS[kind])
 
     def __enter__(self):
         device = os.open("/dev/fuse", os.O_RDWR)
@@ -78,14 +88,14 @@ class StaleFs:
                 raise
             _, opcode, unique, node, user, *_ = IN_HEADER.unpack_from(request)
             if user != 0:
-                struct.pack_into("=q", self.budget, 8 * len(self.KINDS), self.strangers() + 1)
+                self.put(self.STRANGERS, self.strangers() + 1)
             if opcode in (FORGET, BATCH_FORGET, INTERRUPT):
                 continue
             code, answer = 0, b""
             try:
                 if opcode in self.KINDS and self.left(opcode) > 0:
-                    self.set(opcode, self.left(opcode) - 1)
-                    raise OSError(errno.ESTALE, "told so")
+                    self.put(self.KINDS[opcode], self.left(opcode) - 1)
+                    raise OSError(self.get(self.ERROR), "told so")
                 answer = self.answer(opcode, node, request[IN_HEADER.size:])
             except OSError as error:
                 code = -error.errno

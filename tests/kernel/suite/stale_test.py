@@ -1,6 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""ESTALE from the CAS: looked up and opened again; what stays stale is EIO for who opens, and never another file."""
+"""Errors of the file system below the CAS. ESTALE: looked up and opened again; what stays stale, and any other error,
+is EIO for who opens or reads, and never another file."""
+import errno
+import mmap
 import os
 
 from kit import Counted, Guest, drop_caches, main, read_file
@@ -22,7 +25,7 @@ class Stale(Guest):
         self.below.__enter__()
         self.addCleanup(self.below.__exit__)
         plain, self.store.path = self.store.path, view
-        self.point = self.mount(root)
+        self.point = self.mount(root, stage=self.scratch("stage"))
         self.store.path = plain
 
     def again(self, kind, count, counter, name="file"):
@@ -76,6 +79,60 @@ class Stale(Guest):
             self.assertEqual((self.below.left(READ), counted["splice_read_stale_retries"]), (0, 1))
             os.close(reader)
             os.close(writer)
+
+    def test_mapping(self):
+        with open(self.point + "/file", "rb") as file:
+            # A mapping has an open file of its own.
+            self.below.set(OPEN, 1)
+            with mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ) as mapping:
+                self.assertEqual(mapping[:], CONTENT)
+            self.assertEqual(self.below.left(OPEN), 0)
+            self.assertEqual(file.read(), CONTENT)
+
+    def test_copying(self):
+        with open(self.point + "/file", "rb") as file, open(self.point + "/copy", "wb") as out:
+            self.below.set(READ, 1000)
+            self.answers("EIO", os.copy_file_range, file.fileno(), out.fileno(), len(CONTENT))
+
+    def test_reading_for_ever(self):
+        with open(self.point + "/file", "rb", buffering=0) as file:
+            self.below.set(READ, 1000)
+            self.answers("EIO", os.pread, file.fileno(), 7, 0)
+            reader, writer = os.pipe()
+            self.answers("EIO", os.splice, file.fileno(), writer, 7, 0)
+            os.close(reader)
+            os.close(writer)
+            self.below.set(READ, 0)
+            self.assertEqual(file.read(7), b"content")
+
+    def test_mapping_for_ever(self):
+        with open(self.point + "/file", "rb") as file:
+            self.below.set(OPEN, 1000)
+            self.answers("EIO", mmap.mmap, file.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ)
+            self.below.set(OPEN, 0)
+            with mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ) as mapping:
+                self.assertEqual(mapping[:], CONTENT)
+
+    def test_other_errors(self):
+        """Whatever it is called below, above it is EIO: not ENOENT, which would make a compiler look elsewhere."""
+        for code in (errno.ENOENT, errno.EACCES, errno.ENOTCONN, errno.EINVAL):
+            with self.subTest(code=errno.errorcode[code]):
+                drop_caches()
+                self.below.set(OPEN, 1, code)
+                self.answers("EIO", open, self.point + "/file", "rb")
+                with open(self.point + "/file", "rb", buffering=0) as file:
+                    self.below.set(READ, 1, code)
+                    self.answers("EIO", os.pread, file.fileno(), 7, 0)
+                    # The first is that of the readahead.
+                    self.below.set(READ, 2, code)
+                    reader, writer = os.pipe()
+                    self.answers("EIO", os.splice, file.fileno(), writer, 7, 0)
+                    os.close(reader)
+                    os.close(writer)
+                    self.below.set(READ, 0)
+                    self.below.set(OPEN, 1, code)
+                    self.answers("EIO", mmap.mmap, file.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ)
+                self.assertEqual(read_file(self.point + "/file"), CONTENT)
 
     def test_for_ever(self):
         os.stat(self.point + "/file")
