@@ -12,8 +12,10 @@
  *	  adfs_inode.lock		loading a Directory, opening a blob
  *	  adfs_sb.mirror_lock		making mirrors
  *	    locks of the filesystems below (i_rwsem of real directories)
- *	      adfs_dir_cache.lock	a leaf
- *	      adfs_blob_cache.lock	a leaf
+ *	      adfs_dir_cache.lock
+ *	      adfs_blob_cache.lock
+ *		the lock of the cache's list_lru, a leaf (shrinkers hold it and try the other)
+ *	adfs_sb.sync_lock		a leaf
  *	adfs_cas_lock			the list of CAS directories; nothing below it but the blob cache
  *	adfs_mounts_lock		the list of mounts and its statistics; a leaf
  */
@@ -25,6 +27,7 @@
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
 #include <linux/list.h>
+#include <linux/list_lru.h>
 #include <linux/mutex.h>
 #include <linux/path.h>
 #include <linux/ratelimit.h>
@@ -81,14 +84,15 @@ struct adfs_slot {
 /* A Directory that was read, checked and parsed. Immutable. */
 struct adfs_dir {
 	struct hlist_node bucket; /* adfs_dir_cache.lock */
-	struct list_head lru;	  /* adfs_dir_cache.lock; empty: not in the cache */
+	struct list_head order;	  /* adfs_dir_cache.lock; empty: not in the cache */
+	struct list_head lru;	  /* the list_lru's lock */
 	refcount_t refs;	  /* one of the cache, while it is in there */
 	bool used;		  /* since the cache's hand last passed */
 	struct adfs_digest digest;
 	u8 *blob;
 	struct actiondfs_properties properties;
 	u32 counts[ACTIONDFS_ENTRY_KINDS];
-	struct adfs_slot slots[]; /* files, directories, symlinks, each by name */
+	struct adfs_slot *slots; /* files, directories, symlinks, each by name */
 };
 
 /*
@@ -97,7 +101,8 @@ struct adfs_dir {
  */
 struct adfs_blob {
 	struct hlist_node bucket; /* RCU; changes: adfs_blob_cache.lock */
-	struct list_head lru;	  /* adfs_blob_cache.lock; empty: not in the cache */
+	struct list_head order;	  /* adfs_blob_cache.lock; empty: not in the cache */
+	struct list_head lru;	  /* the list_lru's lock */
 	refcount_t users;
 	refcount_t refs;
 	bool used;
@@ -123,6 +128,8 @@ struct adfs_sb {
 	kuid_t uid;
 	kgid_t gid;
 	struct mutex mirror_lock;
+	struct mutex sync_lock;
+	errseq_t stage_error; /* sync_lock: of the stage's filesystem, as far as it was passed on */
 	enum adfs_layout layout;
 	struct ratelimit_state log_limit;
 	char *cas_name; /* as show_options prints them */
@@ -343,6 +350,13 @@ void adfs_hash_exit(void);
 /* For hash tables: digests can be made so that they begin alike. */
 u32 adfs_digest_key(const struct adfs_digest *digest);
 void adfs_sha256(const u8 *data, size_t size, u8 hash[ACTIONDFS_HASH_SIZE]);
+
+/* lru.c */
+/*
+ * A shrinker for `lru`, which is made with it, and needs list_lru_destroy() once it is freed. To be
+ * registered by the caller. NULL: no memory.
+ */
+struct shrinker *adfs_shrinker_alloc(const char *name, struct list_lru *lru);
 
 /* dir_cache.c */
 int adfs_dir_cache_init(void);

@@ -10,6 +10,7 @@
 #include <linux/file.h>
 #include <linux/hashtable.h>
 #include <linux/ktime.h>
+#include <linux/list_lru.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/rculist.h>
@@ -34,8 +35,10 @@ MODULE_PARM_DESC(blob_cache_max, "blobs to keep open");
 static void adfs_blob_cache_reap(struct work_struct *work);
 
 static struct {
+	struct kmem_cache *slab;
 	spinlock_t lock;
-	struct list_head lru; /* the oldest first */
+	struct list_head order; /* all blobs, the oldest first: for the bound */
+	struct list_lru lru;	/* the same by control group and node: for the shrinker */
 	unsigned long count;
 	DECLARE_HASHTABLE(buckets, ADFS_BLOB_CACHE_BITS);
 	struct delayed_work reap;
@@ -64,21 +67,28 @@ static bool adfs_blob_is_gone(const struct adfs_blob *blob)
 }
 
 /* Takes an entry out of the cache; those on `dispose` are closed without the lock. */
-static void adfs_blob_drop(struct adfs_blob *blob, struct list_head *dispose)
+static void adfs_blob_remove(struct adfs_blob *blob, struct list_head *dispose)
 {
 	lockdep_assert_held(&adfs_blob_cache.lock);
 	hash_del_rcu(&blob->bucket);
 	list_del(&blob->of_cas);
-	list_move(&blob->lru, dispose);
+	list_move(&blob->order, dispose);
 	adfs_blob_cache.count--;
+}
+
+/* The same, and from the shrinker's list. */
+static void adfs_blob_drop(struct adfs_blob *blob, struct list_head *dispose)
+{
+	list_lru_del_obj(&adfs_blob_cache.lru, &blob->lru);
+	adfs_blob_remove(blob, dispose);
 }
 
 static void adfs_blob_dispose(struct list_head *dispose)
 {
 	struct adfs_blob *blob, *next;
 
-	list_for_each_entry_safe(blob, next, dispose, lru) {
-		list_del_init(&blob->lru);
+	list_for_each_entry_safe(blob, next, dispose, order) {
+		list_del_init(&blob->order);
 		adfs_blob_close(blob);
 	}
 }
@@ -89,7 +99,7 @@ static void adfs_blob_forget(struct adfs_blob *blob)
 	LIST_HEAD(dispose);
 
 	spin_lock(&adfs_blob_cache.lock);
-	if (!list_empty(&blob->lru) && !hlist_unhashed(&blob->bucket))
+	if (!list_empty(&blob->order) && !hlist_unhashed(&blob->bucket))
 		adfs_blob_drop(blob, &dispose);
 	spin_unlock(&adfs_blob_cache.lock);
 	adfs_blob_dispose(&dispose);
@@ -105,8 +115,17 @@ static bool adfs_blob_use(struct adfs_blob *blob)
 	return true;
 }
 
-/* The oldest go first; who was used since the last time gets another round. */
-static unsigned long adfs_blob_cache_evict(unsigned long target, unsigned long scan)
+/* Who was used since the last time gets another round. */
+static bool adfs_blob_is_idle(struct adfs_blob *blob)
+{
+	if (!READ_ONCE(blob->used))
+		return true;
+	WRITE_ONCE(blob->used, false);
+	return false;
+}
+
+/* The oldest go first. */
+static void adfs_blob_cache_trim(unsigned long target, unsigned long scan)
 {
 	unsigned long evicted = 0;
 	struct adfs_blob *blob;
@@ -114,30 +133,51 @@ static unsigned long adfs_blob_cache_evict(unsigned long target, unsigned long s
 
 	spin_lock(&adfs_blob_cache.lock);
 	while (scan-- && adfs_blob_cache.count > target) {
-		blob = list_first_entry(&adfs_blob_cache.lru, struct adfs_blob, lru);
-		if (READ_ONCE(blob->used)) {
-			WRITE_ONCE(blob->used, false);
-			list_move_tail(&blob->lru, &adfs_blob_cache.lru);
-			continue;
+		blob = list_first_entry(&adfs_blob_cache.order, struct adfs_blob, order);
+		if (adfs_blob_is_idle(blob)) {
+			adfs_blob_drop(blob, &dispose);
+			evicted++;
+		} else {
+			list_move_tail(&blob->order, &adfs_blob_cache.order);
 		}
-		adfs_blob_drop(blob, &dispose);
-		evicted++;
 	}
 	spin_unlock(&adfs_blob_cache.lock);
 	adfs_blob_dispose(&dispose);
 	adfs_module_stat_add(blob_path_cache_evictions, evicted);
-	return evicted;
 }
 
 static unsigned long adfs_blob_cache_count(struct shrinker *shrinker, struct shrink_control *sc)
 {
-	return READ_ONCE(adfs_blob_cache.count) ?: SHRINK_EMPTY;
+	return list_lru_shrink_count(&adfs_blob_cache.lru, sc) ?: SHRINK_EMPTY;
+}
+
+static enum lru_status adfs_blob_isolate(ADFS_ISOLATE_ARGS)
+{
+	struct adfs_blob *blob = container_of(item, struct adfs_blob, lru);
+	enum lru_status status = LRU_ROTATE;
+
+	/* Elsewhere it is the outer lock. */
+	if (!spin_trylock(&adfs_blob_cache.lock))
+		return LRU_SKIP;
+	if (adfs_blob_is_idle(blob)) {
+		list_lru_isolate(list, item);
+		adfs_blob_remove(blob, arg);
+		status = LRU_REMOVED;
+	}
+	spin_unlock(&adfs_blob_cache.lock);
+	return status;
 }
 
 static unsigned long adfs_blob_cache_scan(struct shrinker *shrinker, struct shrink_control *sc)
 {
+	unsigned long evicted;
+	LIST_HEAD(dispose);
+
+	evicted = list_lru_shrink_walk(&adfs_blob_cache.lru, sc, adfs_blob_isolate, &dispose);
+	adfs_blob_dispose(&dispose);
+	adfs_module_stat_add(blob_path_cache_evictions, evicted);
 	/* 0 if all was used of late: the next round will. */
-	return adfs_blob_cache_evict(0, sc->nr_to_scan);
+	return evicted;
 }
 
 /* Looks at a few and puts them last. Returns how many it has closed. */
@@ -148,13 +188,13 @@ static unsigned long adfs_blob_cache_reap_some(unsigned long scan)
 	LIST_HEAD(dispose);
 
 	spin_lock(&adfs_blob_cache.lock);
-	while (scan-- && !list_empty(&adfs_blob_cache.lru)) {
-		blob = list_first_entry(&adfs_blob_cache.lru, struct adfs_blob, lru);
+	while (scan-- && !list_empty(&adfs_blob_cache.order)) {
+		blob = list_first_entry(&adfs_blob_cache.order, struct adfs_blob, order);
 		if (adfs_blob_is_gone(blob)) {
 			adfs_blob_drop(blob, &dispose);
 			reaped++;
 		} else {
-			list_move_tail(&blob->lru, &adfs_blob_cache.lru);
+			list_move_tail(&blob->order, &adfs_blob_cache.order);
 		}
 	}
 	spin_unlock(&adfs_blob_cache.lock);
@@ -206,18 +246,20 @@ static struct adfs_blob *adfs_blob_try_make(struct adfs_sb *sbi, const struct ad
 	if (err)
 		goto out;
 	err = -ENOMEM;
-	blob = kzalloc(sizeof(*blob), GFP_KERNEL_ACCOUNT);
+	blob = kmem_cache_alloc_lru(adfs_blob_cache.slab, &adfs_blob_cache.lru,
+				    GFP_KERNEL | __GFP_ZERO);
 	if (!blob)
 		goto out;
+	INIT_LIST_HEAD(&blob->order);
 	INIT_LIST_HEAD(&blob->lru);
 	refcount_set(&blob->users, 1);
 	refcount_set(&blob->refs, 1);
 	blob->cas = sbi->cas;
 	blob->digest = *digest;
-	blob->file = adfs_open_backing_own(&path, O_RDONLY | O_LARGEFILE, sbi->cas->cred);
+	blob->file = adfs_open_backing_own(&path, sbi->cas->cred);
 	if (IS_ERR(blob->file)) {
 		err = adfs_blob_error(sbi, digest, PTR_ERR(blob->file), "cannot be opened");
-		kfree(blob);
+		kmem_cache_free(adfs_blob_cache.slab, blob);
 		goto out;
 	}
 	path_put(&path);
@@ -255,7 +297,8 @@ static struct adfs_blob *adfs_blob_cache_add(struct adfs_sb *sbi, struct adfs_bl
 	if (!other) {
 		refcount_inc(&blob->users);
 		hash_add_rcu(adfs_blob_cache.buckets, &blob->bucket, adfs_digest_key(&blob->digest));
-		list_add_tail(&blob->lru, &adfs_blob_cache.lru);
+		list_add_tail(&blob->order, &adfs_blob_cache.order);
+		list_lru_add_obj(&adfs_blob_cache.lru, &blob->lru);
 		list_add(&blob->of_cas, &blob->cas->blobs);
 		adfs_blob_cache.count++;
 	}
@@ -266,7 +309,7 @@ static struct adfs_blob *adfs_blob_cache_add(struct adfs_sb *sbi, struct adfs_bl
 		return other;
 	}
 	adfs_stat_inc(sbi, blob_path_cache_inserts);
-	adfs_blob_cache_evict(READ_ONCE(adfs_blob_cache_max), 32);
+	adfs_blob_cache_trim(READ_ONCE(adfs_blob_cache_max), 32);
 	queue_delayed_work(system_unbound_wq, &adfs_blob_cache.reap, ADFS_REAP_INTERVAL);
 	return blob;
 }
@@ -365,12 +408,18 @@ void adfs_blob_cache_forget(struct adfs_cas *cas)
 int adfs_blob_cache_init(void)
 {
 	spin_lock_init(&adfs_blob_cache.lock);
-	INIT_LIST_HEAD(&adfs_blob_cache.lru);
+	INIT_LIST_HEAD(&adfs_blob_cache.order);
 	hash_init(adfs_blob_cache.buckets);
 	INIT_DELAYED_WORK(&adfs_blob_cache.reap, adfs_blob_cache_reap);
-	adfs_blob_cache.shrinker = shrinker_alloc(0, "actiondfs-blobs");
-	if (!adfs_blob_cache.shrinker)
+	adfs_blob_cache.slab = kmem_cache_create("actiondfs_blob", sizeof(struct adfs_blob), 0,
+						 SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT, NULL);
+	if (!adfs_blob_cache.slab)
 		return -ENOMEM;
+	adfs_blob_cache.shrinker = adfs_shrinker_alloc("actiondfs-blobs", &adfs_blob_cache.lru);
+	if (!adfs_blob_cache.shrinker) {
+		kmem_cache_destroy(adfs_blob_cache.slab);
+		return -ENOMEM;
+	}
 	adfs_blob_cache.shrinker->count_objects = adfs_blob_cache_count;
 	adfs_blob_cache.shrinker->scan_objects = adfs_blob_cache_scan;
 	shrinker_register(adfs_blob_cache.shrinker);
@@ -382,5 +431,7 @@ void adfs_blob_cache_exit(void)
 	cancel_delayed_work_sync(&adfs_blob_cache.reap);
 	shrinker_free(adfs_blob_cache.shrinker);
 	/* No mount is left, so nothing is in it; `used` gives each entry one round more. */
-	adfs_blob_cache_evict(0, ULONG_MAX);
+	adfs_blob_cache_trim(0, ULONG_MAX);
+	list_lru_destroy(&adfs_blob_cache.lru);
+	kmem_cache_destroy(adfs_blob_cache.slab);
 }

@@ -33,6 +33,13 @@
 #define ADFS_WRITE_FLAGS(iocb) ((iocb)->ki_flags)
 #endif
 
+#ifdef HAVE_ISOLATE_WITHOUT_LOCK
+#define ADFS_ISOLATE_ARGS struct list_head *item, struct list_lru_one *list, void *arg
+#else
+#define ADFS_ISOLATE_ARGS \
+	struct list_head *item, struct list_lru_one *list, spinlock_t *lru_lock, void *arg
+#endif
+
 #ifdef HAVE_SHA256_CTX
 #define ADFS_SHA256_STATE struct sha256_ctx
 #else
@@ -46,6 +53,22 @@ static inline bool adfs_inode_is_new(struct inode *inode)
 #else
 	return inode->i_state & I_NEW;
 #endif
+}
+
+/*
+ * The VFS' own retry, which these opens are not part of, is asked for by network filesystems with an
+ * error of its own.
+ */
+static inline struct file *adfs_open_result(struct file *file)
+{
+	return file == ERR_PTR(-EOPENSTALE) ? ERR_PTR(-ESTALE) : file;
+}
+
+/* Read by us, for nobody's file. The caller has the credentials for the open itself. */
+static inline struct file *adfs_open_plain(const struct path *real, int flags,
+					   const struct cred *cred)
+{
+	return adfs_open_result(dentry_open(real, O_RDONLY | flags | ADFS_OPEN_FLAGS, cred));
 }
 
 /*
@@ -64,29 +87,28 @@ static inline struct file *adfs_open_backing(struct file *user_file, const struc
 	file = backing_file_open(&user_file->f_path, flags | ADFS_OPEN_FLAGS, real, cred);
 #endif
 	revert_creds(old);
-	return file;
+	return adfs_open_result(file);
 }
 
-/* One that shows its own path: it may outlive every file of the user's. */
-static inline struct file *adfs_open_backing_own(const struct path *real, int flags,
-						 const struct cred *cred)
+/* For reading; it shows its own path: it may outlive every file of the user's. */
+static inline struct file *adfs_open_backing_own(const struct path *real, const struct cred *cred)
 {
 	const struct cred *old = override_creds(cred);
 	struct file *file;
 
 #ifdef HAVE_BACKING_FILE_OPEN_FILE
-	struct file *plain = dentry_open(real, flags, cred);
+	struct file *plain = adfs_open_plain(real, 0, cred);
 
 	file = plain;
 	if (!IS_ERR(plain)) {
-		file = backing_file_open(plain, flags | ADFS_OPEN_FLAGS, real, cred);
+		file = backing_file_open(plain, O_RDONLY | ADFS_OPEN_FLAGS, real, cred);
 		fput(plain);
 	}
 #else
-	file = backing_file_open(real, flags | ADFS_OPEN_FLAGS, real, cred);
+	file = backing_file_open(real, O_RDONLY | ADFS_OPEN_FLAGS, real, cred);
 #endif
 	revert_creds(old);
-	return file;
+	return adfs_open_result(file);
 }
 
 /* A file without a name in the directory `parent`. */
@@ -94,7 +116,7 @@ static inline struct file *adfs_open_backing_tmpfile(struct file *user_file,
 						     const struct path *parent, umode_t mode,
 						     const struct cred *cred)
 {
-	int flags = (user_file->f_flags & ~(O_CREAT | O_EXCL)) | ADFS_OPEN_FLAGS;
+	int flags = (user_file->f_flags & ~(O_CREAT | O_EXCL | O_APPEND)) | ADFS_OPEN_FLAGS;
 
 #ifdef HAVE_BACKING_FILE_OPEN_FILE
 	return backing_tmpfile_open(user_file, flags, parent, mode, cred);

@@ -6,9 +6,11 @@
  *
  * A Directory is kept as its bytes, and where its entries are in them: what is needed of an entry
  * is read from there each time. What no inode refers to is kept for the next mount, within a bound,
- * and goes when memory is short. Memory is accounted to who read it first, as in the page cache.
+ * and goes when memory is short. Memory is accounted to who read it first, as in the page cache, and
+ * goes when that control group's is short.
  */
 #include <linux/hashtable.h>
+#include <linux/list_lru.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
@@ -24,9 +26,12 @@ module_param_named(dir_cache_max, adfs_dir_cache_max, ulong, 0644);
 MODULE_PARM_DESC(dir_cache_max, "bytes of parsed Directories to keep (default: 1/64 of memory)");
 
 static struct {
+	struct kmem_cache *slab;
 	spinlock_t lock;
-	struct list_head lru; /* the oldest first */
-	unsigned long bytes;  /* of the entries in the cache */
+	struct list_head order; /* all entries, the oldest first: for the bound */
+	struct list_lru lru;	/* the same by control group and node: for the shrinker */
+	unsigned long count;
+	unsigned long bytes;
 	DECLARE_HASHTABLE(buckets, ADFS_DIR_CACHE_BITS);
 	struct shrinker *shrinker;
 } adfs_dir_cache;
@@ -39,7 +44,8 @@ static size_t adfs_dir_bytes(const struct adfs_dir *dir)
 static void adfs_dir_free(struct adfs_dir *dir)
 {
 	kvfree(dir->blob);
-	kvfree(dir);
+	kvfree(dir->slots);
+	kmem_cache_free(adfs_dir_cache.slab, dir);
 }
 
 void adfs_dir_put(struct adfs_dir *dir)
@@ -53,61 +59,93 @@ static void adfs_dir_drop(struct adfs_dir *dir, struct list_head *dispose)
 {
 	lockdep_assert_held(&adfs_dir_cache.lock);
 	hash_del(&dir->bucket);
+	adfs_dir_cache.count--;
 	adfs_dir_cache.bytes -= adfs_dir_bytes(dir);
-	list_move(&dir->lru, dispose);
+	list_move(&dir->order, dispose);
 }
 
 static void adfs_dir_dispose(struct list_head *dispose)
 {
 	struct adfs_dir *dir, *next;
 
-	list_for_each_entry_safe(dir, next, dispose, lru) {
-		list_del_init(&dir->lru);
+	list_for_each_entry_safe(dir, next, dispose, order) {
+		list_del_init(&dir->order);
 		adfs_dir_put(dir);
 	}
 }
 
-/*
- * Frees entries that nobody uses, the oldest first, until the cache is down to `target` bytes or
- * `scan` entries were looked at. Entries that were used since the last time get another round.
- */
-static unsigned long adfs_dir_cache_reclaim(unsigned long target, unsigned long scan)
+/* Entries that were used since the last time get another round. */
+static bool adfs_dir_is_idle(struct adfs_dir *dir)
 {
-	unsigned long freed = 0;
+	bool idle = !dir->used && refcount_read(&dir->refs) == 1;
+
+	dir->used = false;
+	return idle;
+}
+
+/* Frees entries that nobody uses, the oldest first, until the bytes or `scan` are used up. */
+static void adfs_dir_cache_trim(unsigned long target, unsigned long scan)
+{
 	struct adfs_dir *dir;
 	LIST_HEAD(dispose);
 
 	spin_lock(&adfs_dir_cache.lock);
-	while (scan-- && adfs_dir_cache.bytes > target && !list_empty(&adfs_dir_cache.lru)) {
-		dir = list_first_entry(&adfs_dir_cache.lru, struct adfs_dir, lru);
-		if (dir->used || refcount_read(&dir->refs) > 1) {
-			dir->used = false;
-			list_move_tail(&dir->lru, &adfs_dir_cache.lru);
-			continue;
+	while (scan-- && adfs_dir_cache.bytes > target && !list_empty(&adfs_dir_cache.order)) {
+		dir = list_first_entry(&adfs_dir_cache.order, struct adfs_dir, order);
+		if (adfs_dir_is_idle(dir)) {
+			list_lru_del_obj(&adfs_dir_cache.lru, &dir->lru);
+			adfs_dir_drop(dir, &dispose);
+		} else {
+			list_move_tail(&dir->order, &adfs_dir_cache.order);
 		}
-		adfs_dir_drop(dir, &dispose);
-		freed++;
 	}
 	spin_unlock(&adfs_dir_cache.lock);
 	adfs_dir_dispose(&dispose);
-	return freed;
+}
+
+/* Pages that an entry takes, on average: it may be of 200 bytes or of 64 MiB. */
+static unsigned long adfs_dir_cache_pages(void)
+{
+	unsigned long pages = READ_ONCE(adfs_dir_cache.bytes) >> PAGE_SHIFT;
+
+	return max(pages / max(READ_ONCE(adfs_dir_cache.count), 1UL), 1UL);
 }
 
 static unsigned long adfs_dir_cache_count(struct shrinker *shrinker, struct shrink_control *sc)
 {
-	/* In pages: an entry may be of 100 bytes or of 64 MiB. */
-	return READ_ONCE(adfs_dir_cache.bytes) >> PAGE_SHIFT ?: SHRINK_EMPTY;
+	unsigned long count = list_lru_shrink_count(&adfs_dir_cache.lru, sc);
+
+	return count * adfs_dir_cache_pages() ?: SHRINK_EMPTY;
+}
+
+static enum lru_status adfs_dir_isolate(ADFS_ISOLATE_ARGS)
+{
+	struct adfs_dir *dir = container_of(item, struct adfs_dir, lru);
+	enum lru_status status = LRU_ROTATE;
+
+	/* Elsewhere it is the outer lock. */
+	if (!spin_trylock(&adfs_dir_cache.lock))
+		return LRU_SKIP;
+	if (adfs_dir_is_idle(dir)) {
+		list_lru_isolate(list, item);
+		adfs_dir_drop(dir, arg);
+		status = LRU_REMOVED;
+	}
+	spin_unlock(&adfs_dir_cache.lock);
+	return status;
 }
 
 static unsigned long adfs_dir_cache_scan(struct shrinker *shrinker, struct shrink_control *sc)
 {
-	unsigned long bytes = READ_ONCE(adfs_dir_cache.bytes);
-	unsigned long want = sc->nr_to_scan << PAGE_SHIFT;
+	unsigned long pages = adfs_dir_cache_pages(), freed;
+	unsigned long scan = DIV_ROUND_UP(sc->nr_to_scan, pages);
+	LIST_HEAD(dispose);
 
-	adfs_dir_cache_reclaim(bytes > want ? bytes - want : 0, sc->nr_to_scan * 16);
-	want = READ_ONCE(adfs_dir_cache.bytes);
+	freed = list_lru_walk_one(&adfs_dir_cache.lru, sc->nid, sc->memcg, adfs_dir_isolate,
+				  &dispose, &scan);
+	adfs_dir_dispose(&dispose);
 	/* Nothing yet, if all was used of late: the next round will. */
-	return bytes > want ? DIV_ROUND_UP(bytes - want, PAGE_SIZE) : 0;
+	return freed * pages;
 }
 
 static struct adfs_dir *adfs_dir_cache_find(const struct adfs_digest *digest)
@@ -136,12 +174,14 @@ static struct adfs_dir *adfs_dir_cache_add(struct adfs_sb *sbi, struct adfs_dir 
 	if (!other) {
 		refcount_inc(&dir->refs);
 		hash_add(adfs_dir_cache.buckets, &dir->bucket, adfs_digest_key(&dir->digest));
-		list_add_tail(&dir->lru, &adfs_dir_cache.lru);
+		list_add_tail(&dir->order, &adfs_dir_cache.order);
+		list_lru_add_obj(&adfs_dir_cache.lru, &dir->lru);
+		adfs_dir_cache.count++;
 		adfs_dir_cache.bytes += adfs_dir_bytes(dir);
 	}
 	spin_unlock(&adfs_dir_cache.lock);
 	if (!other) {
-		adfs_dir_cache_reclaim(READ_ONCE(adfs_dir_cache_max), 32);
+		adfs_dir_cache_trim(READ_ONCE(adfs_dir_cache_max), 32);
 		return dir;
 	}
 	adfs_stat_inc(sbi, dir_cache_races);
@@ -184,26 +224,30 @@ static struct adfs_dir *adfs_dir_parse(struct adfs_sb *sbi, const struct adfs_di
 	struct actiondfs_directory_result result;
 	struct adfs_dir_build build;
 	struct adfs_dir *dir;
-	size_t count;
 
 	/* Once to check and to count, once to note where the entries are. */
 	if (actiondfs_directory_parse(blob, digest->size, NULL, NULL, &result)) {
 		kvfree(blob);
 		return ERR_PTR(adfs_dir_refuse(sbi, digest, &result));
 	}
-	count = (size_t)result.counts[0] + result.counts[1] + result.counts[2];
-	dir = kvmalloc(struct_size(dir, slots, count), GFP_KERNEL_ACCOUNT);
+	dir = kmem_cache_alloc_lru(adfs_dir_cache.slab, &adfs_dir_cache.lru,
+				   GFP_KERNEL | __GFP_ZERO);
 	if (!dir) {
 		kvfree(blob);
 		return ERR_PTR(-ENOMEM);
 	}
-	memset(dir, 0, sizeof(*dir));
+	INIT_LIST_HEAD(&dir->order);
 	INIT_LIST_HEAD(&dir->lru);
 	refcount_set(&dir->refs, 1);
 	dir->digest = *digest;
 	dir->blob = blob;
 	dir->properties = result.properties;
 	memcpy(dir->counts, result.counts, sizeof(dir->counts));
+	dir->slots = kvmalloc_array(adfs_dir_count(dir), sizeof(dir->slots[0]), GFP_KERNEL_ACCOUNT);
+	if (!dir->slots) {
+		adfs_dir_free(dir);
+		return ERR_PTR(-ENOMEM);
+	}
 
 	build.dir = dir;
 	build.next[ACTIONDFS_ENTRY_FILE] = 0;
@@ -289,13 +333,19 @@ bool adfs_dir_find(const struct adfs_dir *dir, const char *name, size_t len,
 int adfs_dir_cache_init(void)
 {
 	spin_lock_init(&adfs_dir_cache.lock);
-	INIT_LIST_HEAD(&adfs_dir_cache.lru);
+	INIT_LIST_HEAD(&adfs_dir_cache.order);
 	hash_init(adfs_dir_cache.buckets);
 	if (!adfs_dir_cache_max)
 		adfs_dir_cache_max = (totalram_pages() << PAGE_SHIFT) / 64;
-	adfs_dir_cache.shrinker = shrinker_alloc(0, "actiondfs-directories");
-	if (!adfs_dir_cache.shrinker)
+	adfs_dir_cache.slab = kmem_cache_create("actiondfs_directory", sizeof(struct adfs_dir), 0,
+						SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT, NULL);
+	if (!adfs_dir_cache.slab)
 		return -ENOMEM;
+	adfs_dir_cache.shrinker = adfs_shrinker_alloc("actiondfs-directories", &adfs_dir_cache.lru);
+	if (!adfs_dir_cache.shrinker) {
+		kmem_cache_destroy(adfs_dir_cache.slab);
+		return -ENOMEM;
+	}
 	adfs_dir_cache.shrinker->count_objects = adfs_dir_cache_count;
 	adfs_dir_cache.shrinker->scan_objects = adfs_dir_cache_scan;
 	shrinker_register(adfs_dir_cache.shrinker);
@@ -305,5 +355,7 @@ int adfs_dir_cache_init(void)
 void adfs_dir_cache_exit(void)
 {
 	shrinker_free(adfs_dir_cache.shrinker);
-	adfs_dir_cache_reclaim(0, ULONG_MAX);
+	adfs_dir_cache_trim(0, ULONG_MAX);
+	list_lru_destroy(&adfs_dir_cache.lru);
+	kmem_cache_destroy(adfs_dir_cache.slab);
 }

@@ -4,8 +4,8 @@
 import os
 import pathlib
 
-from kit import (Counted, Guest, counters, drop_caches, main, memory, mount_counters, read_file, reapi, scaled, slab,
-                 unmount, wait_until, write_file)
+from kit import (Counted, Guest, counters, drop_caches, in_parallel, main, memory, mount_counters, read_file, reapi,
+                 scaled, slab, unmount, wait_until, write_file)
 
 FILES = 100  # in each directory
 DIRECTORIES = scaled(10000)
@@ -193,11 +193,50 @@ class DirectoryCache(Guest):
         os.close(directory)
         self.assertEqual(counted["directory_blob_reads"], 0)
 
-    def test_its_bound(self):
+    def test_a_control_group_gets_its_own_back(self):
+        """Directories are accounted to who read them first, and nobody else's memory is short: without a way to free
+        them from there, the group would be out of memory while all that it has is a cache."""
+        limit, count = 48 << 20, 64
+        self.set_bound(1 << 30)
+        blob = self.store.put(b"")
+
+        def files(names):
+            return reapi.directory([(name, reapi.file_node(name, blob, False)) for name in names], [], [])
+
+        # 2 MiB each; only the first name is another one.
+        common = files([b"x" * 240 + b"%04d" % i for i in range(6000)])
+        inner = [self.store.put(files([b"%03d" % i]) + common) for i in range(count)]
+        root = self.store.put(reapi.directory([], [(b"%03d" % i, reapi.directory_node(b"%03d" % i, digest))
+                                                   for i, digest in enumerate(inner)], []))
+        group = pathlib.Path("/sys/fs/cgroup/directories")
+        group.mkdir()
+        self.addCleanup(group.rmdir)
+        (group / "memory.max").write_text("%d" % limit, encoding="ascii")
+
+        def walk(_):
+            (group / "cgroup.procs").write_text("%d" % os.getpid(), encoding="ascii")
+            for _ in range(2):
+                point = self.mount(root)
+                for name in os.listdir(point):
+                    with os.scandir(os.path.join(point, name)) as entries:
+                        next(entries)
+                unmount(point)
+
+        with Counted() as counted:
+            in_parallel(1, walk)
+        self.assertGreater(counted["directory_blob_bytes"], 2 * limit)
+        events = dict(line.split() for line in (group / "memory.events").read_text(encoding="ascii").splitlines())
+        self.assertGreater(int(events["max"]), 0)
+        self.assertEqual((events["oom"], events["oom_kill"]), ("0", "0"))
+
+    def set_bound(self, size):
         parameter = pathlib.Path("/sys/module/actiondfs/parameters/dir_cache_max")
         before = parameter.read_text(encoding="ascii")
         self.addCleanup(parameter.write_text, before, encoding="ascii")
-        parameter.write_text("0", encoding="ascii")
+        parameter.write_text("%d" % size, encoding="ascii")
+
+    def test_its_bound(self):
+        self.set_bound(0)
         trees = [self.tree({"bound%d" % i: b"x"}) for i in range(100)]
         for _ in range(2):
             for root in trees:
