@@ -44,6 +44,9 @@ static bool adfs_same_cred(const struct cred *a, const struct cred *b)
 
 void adfs_put_clone(struct path *path)
 {
+	/* Unmounting nothing waits for all processors, too. */
+	if (!path->mnt)
+		return;
 	dput(path->dentry);
 	kern_unmount_array(&path->mnt, 1);
 }
@@ -249,7 +252,7 @@ static u8 *adfs_cas_try_read(struct adfs_sb *sbi, struct adfs_digest *digest, bo
 	err = adfs_check_size(sbi, digest, size_known, &path);
 	if (err)
 		goto out_path;
-	file = dentry_open(&path, O_RDONLY | O_LARGEFILE, sbi->cas->cred);
+	file = adfs_open_plain(&path, 0, sbi->cas->cred);
 	if (IS_ERR(file)) {
 		err = adfs_blob_error(sbi, digest, PTR_ERR(file), "cannot be opened");
 		goto out_path;

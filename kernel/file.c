@@ -14,6 +14,7 @@
 #include <linux/file.h>
 #include <linux/filelock.h>
 #include <linux/fs.h>
+#include <linux/fsnotify.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/huge_mm.h>
@@ -31,8 +32,11 @@ struct adfs_mapped {
 
 #define ADFS_MAPPED 1UL
 
-/* What fcntl(F_SETFL) may change on an open file. */
-#define ADFS_SETFL_MASK (O_APPEND | O_NONBLOCK | O_NDELAY | O_DIRECT)
+/*
+ * What fcntl(F_SETFL) may change on a real file. Not O_APPEND: it comes with each write, which may be
+ * one that shall not append.
+ */
+#define ADFS_SETFL_MASK (O_NONBLOCK | O_NDELAY | O_DIRECT)
 
 /* O_DIRECT is the filesystem's below to grant; this only lets the VFS ask. */
 const struct address_space_operations adfs_aops = {
@@ -59,7 +63,7 @@ static struct file *adfs_open_staged(struct adfs_sb *sbi, struct file *file)
 {
 	const struct path real = { .mnt = sbi->stage.mnt,
 				   .dentry = adfs_stage_of(file_inode(file)) };
-	int flags = file->f_flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC);
+	int flags = file->f_flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND);
 	u64 start = adfs_stat_clock();
 	struct file *opened;
 
@@ -82,9 +86,48 @@ static bool adfs_would_set_id(const struct file *file)
 	       !(file->f_path.mnt->mnt_flags & MNT_NOSUID);
 }
 
+/* Opens the blob once more, with the user's path. The errors are those of opening below. */
+static int adfs_open_mapped(struct file *file, struct adfs_blob *blob)
+{
+	const struct cred *cred = ADFS_SB(file_inode(file)->i_sb)->cas->cred;
+	struct adfs_mapped *mapped = kmalloc(sizeof(*mapped), GFP_KERNEL_ACCOUNT);
+	void *known = blob;
+
+	if (!mapped)
+		return -ENOMEM;
+	mapped->blob = blob;
+	mapped->file = adfs_open_backing(file, &blob->file->f_path, O_RDONLY, cred);
+	if (IS_ERR(mapped->file)) {
+		int err = PTR_ERR(mapped->file);
+
+		kfree(mapped);
+		return err;
+	}
+	if (!try_cmpxchg(&file->private_data, &known,
+			 (void *)((unsigned long)mapped | ADFS_MAPPED))) {
+		fput(mapped->file);
+		kfree(mapped);
+	}
+	return 0;
+}
+
+/*
+ * Where opening asks somebody else, a server or a scanner, the file for mappings is not opened by
+ * the first mapping: that one has mmap_lock, which whoever answers may need.
+ */
+static bool adfs_is_asked(const struct file *blob)
+{
+#ifndef __FMODE_NONOTIFY
+	if (fsnotify_sb_has_priority_watchers(file_inode(blob)->i_sb, FSNOTIFY_PRIO_CONTENT))
+		return true;
+#endif
+	return blob->f_path.dentry->d_flags & DCACHE_OP_REVALIDATE;
+}
+
 static int adfs_open_input(struct inode *inode, struct file *file)
 {
-	struct adfs_blob *blob;
+	struct adfs_blob *blob, *stale;
+	int err;
 
 	if (file->f_mode & FMODE_WRITE || file->f_flags & O_TRUNC)
 		return -EROFS;
@@ -94,7 +137,22 @@ static int adfs_open_input(struct inode *inode, struct file *file)
 	if (IS_ERR(blob))
 		return PTR_ERR(blob);
 	file->private_data = blob;
-	return 0;
+	if (!adfs_is_asked(blob->file))
+		return 0;
+	err = adfs_open_mapped(file, blob);
+	if (err == -ESTALE) {
+		stale = blob;
+		blob = adfs_blob_reopen(inode, stale);
+		adfs_blob_close(stale);
+		if (IS_ERR(blob))
+			return PTR_ERR(blob);
+		file->private_data = blob;
+		err = adfs_open_mapped(file, blob);
+	}
+	if (!err)
+		return 0;
+	adfs_blob_close(blob);
+	return adfs_input_error(inode, err);
 }
 
 static int adfs_open(struct inode *inode, struct file *file)
@@ -331,50 +389,18 @@ static const struct vm_operations_struct adfs_empty_vm_ops = {
 	.fault = adfs_no_page,
 };
 
-/* Opens the blob once more, with the user's path. */
-static struct file *adfs_open_for_mapping(struct file *file, struct adfs_blob *blob)
-{
-	struct inode *inode = file_inode(file);
-	const struct cred *cred = ADFS_SB(inode->i_sb)->cas->cred;
-	struct adfs_blob *again;
-	struct file *opened;
-
-	opened = adfs_open_backing(file, &blob->file->f_path, O_RDONLY, cred);
-	if (opened == ERR_PTR(-ESTALE)) {
-		again = adfs_blob_reopen(inode, blob);
-		if (IS_ERR(again))
-			return ERR_CAST(again);
-		opened = adfs_open_backing(file, &again->file->f_path, O_RDONLY, cred);
-		adfs_blob_close(again);
-	}
-	return IS_ERR(opened) ? ERR_PTR(adfs_input_error(inode, PTR_ERR(opened))) : opened;
-}
-
-/* The file for mappings of this open file: made by the first of them. */
+/* The file for mappings of this open file: made by the first of them, if not when it was opened. */
 static struct file *adfs_file_for_mapping(struct file *file, struct adfs_blob *blob)
 {
 	struct adfs_mapped *mapped = adfs_file_mapped(file);
-	struct file *opened;
+	int err;
 
 	if (mapped)
 		return mapped->file;
-	mapped = kmalloc(sizeof(*mapped), GFP_KERNEL_ACCOUNT);
-	if (!mapped)
-		return ERR_PTR(-ENOMEM);
-	opened = adfs_open_for_mapping(file, blob);
-	if (IS_ERR(opened)) {
-		kfree(mapped);
-		return opened;
-	}
-	mapped->blob = blob;
-	mapped->file = opened;
-	if (cmpxchg(&file->private_data, (void *)blob,
-		    (void *)((unsigned long)mapped | ADFS_MAPPED)) != blob) {
-		fput(opened);
-		kfree(mapped);
-		opened = adfs_file_mapped(file)->file;
-	}
-	return opened;
+	err = adfs_open_mapped(file, blob);
+	if (err)
+		return ERR_PTR(adfs_input_error(file_inode(file), err));
+	return adfs_file_mapped(file)->file;
 }
 
 static int adfs_mmap_input(struct file *file, struct vm_area_struct *vma)

@@ -250,6 +250,7 @@ static int adfs_take_stage(struct fs_context *fc, struct adfs_sb *sbi, const str
 	}
 	sbi->stage.mnt = mnt;
 	sbi->stage.dentry = dget(stage->dentry);
+	sbi->stage_error = errseq_sample(&stage->dentry->d_sb->s_wb_err);
 	return 0;
 }
 
@@ -355,6 +356,7 @@ int adfs_init_fs_context(struct fs_context *fc)
 		return -ENOMEM;
 	}
 	mutex_init(&sbi->mirror_lock);
+	mutex_init(&sbi->sync_lock);
 	ratelimit_state_init(&sbi->log_limit, DEFAULT_RATELIMIT_INTERVAL, ADFS_LOG_BURST);
 	ratelimit_set_flags(&sbi->log_limit, RATELIMIT_MSG_ON_RELEASE);
 	cred = prepare_creds();

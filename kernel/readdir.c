@@ -133,7 +133,7 @@ static struct file *adfs_open_real_dir(struct adfs_sb *sbi, struct dentry *real)
 {
 	const struct path path = { .mnt = sbi->stage.mnt, .dentry = real };
 
-	return dentry_open(&path, O_RDONLY | O_DIRECTORY | O_LARGEFILE, sbi->cred);
+	return adfs_open_plain(&path, O_DIRECTORY, sbi->cred);
 }
 
 static int adfs_gather_from(struct file *real, struct adfs_gather *gather)

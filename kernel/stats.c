@@ -20,22 +20,16 @@ static const char *const adfs_stat_names[] = {
 #undef ADFS_STAT_NAME
 };
 
-static u64 adfs_stats_one(const struct adfs_stats __percpu *stats, int i)
-{
-	u64 sum = 0;
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		sum += READ_ONCE(per_cpu_ptr(stats, cpu)->value[i]);
-	return sum;
-}
-
 void adfs_stats_sum(struct adfs_stats *sum, const struct adfs_stats __percpu *stats)
 {
-	int i;
+	int cpu, i;
 
-	for (i = 0; i < ADFS_STAT_COUNT; i++)
-		sum->value[i] += adfs_stats_one(stats, i);
+	for_each_possible_cpu(cpu) {
+		const struct adfs_stats *one = per_cpu_ptr(stats, cpu);
+
+		for (i = 0; i < ADFS_STAT_COUNT; i++)
+			sum->value[i] += READ_ONCE(one->value[i]);
+	}
 }
 
 void adfs_stats_print(struct seq_file *m, const struct adfs_stats *sum, const char *prefix)
@@ -55,8 +49,10 @@ static int adfs_stats_show(struct seq_file *m, void *v)
 		return -ENOMEM;
 	mutex_lock(&adfs_mounts_lock);
 	adfs_stats_sum(sum, &adfs_module_stats);
-	list_for_each_entry(sbi, &adfs_mounts, mounts)
+	list_for_each_entry(sbi, &adfs_mounts, mounts) {
 		adfs_stats_sum(sum, sbi->stats);
+		cond_resched();
+	}
 	mutex_unlock(&adfs_mounts_lock);
 	adfs_stats_print(m, sum, "");
 	kfree(sum);
@@ -89,15 +85,19 @@ int adfs_stats_add_mount(struct adfs_sb *sbi)
 
 void adfs_stats_remove_mount(struct adfs_sb *sbi)
 {
-	int i;
+	int cpu, i;
 
 	if (!sbi->stats)
 		return;
 	/* Where the mount ends and where its figures are added is one step for who reads them. */
 	mutex_lock(&adfs_mounts_lock);
 	list_del(&sbi->mounts);
-	for (i = 0; i < ADFS_STAT_COUNT; i++)
-		this_cpu_add(adfs_module_stats.value[i], adfs_stats_one(sbi->stats, i));
+	for_each_possible_cpu(cpu) {
+		const struct adfs_stats *one = per_cpu_ptr(sbi->stats, cpu);
+
+		for (i = 0; i < ADFS_STAT_COUNT; i++)
+			this_cpu_add(adfs_module_stats.value[i], READ_ONCE(one->value[i]));
+	}
 	mutex_unlock(&adfs_mounts_lock);
 	free_percpu(sbi->stats);
 }

@@ -60,6 +60,19 @@ static int adfs_statfs(struct dentry *dentry, struct kstatfs *buf)
 	return 0;
 }
 
+/* What writing back the stage's data came to: who calls syncfs() on us is told, once an open file. */
+static void adfs_pass_on_error(struct super_block *sb)
+{
+	struct adfs_sb *sbi = ADFS_SB(sb);
+	int err;
+
+	mutex_lock(&sbi->sync_lock);
+	err = errseq_check_and_advance(&sbi->stage.dentry->d_sb->s_wb_err, &sbi->stage_error);
+	if (err)
+		errseq_set(&sb->s_wb_err, err);
+	mutex_unlock(&sbi->sync_lock);
+}
+
 static int adfs_sync_fs(struct super_block *sb, int wait)
 {
 	struct adfs_sb *sbi = ADFS_SB(sb);
@@ -73,6 +86,7 @@ static int adfs_sync_fs(struct super_block *sb, int wait)
 	down_read(&below->s_umount);
 	err = sync_filesystem(below);
 	up_read(&below->s_umount);
+	adfs_pass_on_error(sb);
 	return err;
 }
 
@@ -151,7 +165,7 @@ static int adfs_ready_stage(struct adfs_sb *sbi)
 		.ia_mtime.tv_sec = ADFS_EPOCH,
 	};
 	const struct cred *old = override_creds(sbi->cred);
-	struct file *dir = dentry_open(&sbi->stage, O_RDONLY | O_DIRECTORY, sbi->cred);
+	struct file *dir = adfs_open_plain(&sbi->stage, O_DIRECTORY, sbi->cred);
 	int err = PTR_ERR_OR_ZERO(dir);
 
 	if (!err) {

@@ -81,12 +81,17 @@ class Stale(Guest):
             os.close(writer)
 
     def test_mapping(self):
+        """A mapping has an open file of its own, for which a server is asked when the file is opened: not later, when
+        the memory of the process is locked."""
+        self.assertEqual(read_file(self.point + "/file"), CONTENT)
+        self.below.set(OPEN, 1)
         with open(self.point + "/file", "rb") as file:
-            # A mapping has an open file of its own.
-            self.below.set(OPEN, 1)
+            self.assertEqual(self.below.left(OPEN), 0)
+            for kind in (OPEN, LOOKUP):
+                self.below.set(kind, 1000)
             with mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ) as mapping:
                 self.assertEqual(mapping[:], CONTENT)
-            self.assertEqual(self.below.left(OPEN), 0)
+            self.assertEqual((self.below.left(OPEN), self.below.left(LOOKUP)), (1000, 1000))
             self.assertEqual(file.read(), CONTENT)
 
     def test_copying(self):
@@ -105,14 +110,6 @@ class Stale(Guest):
             self.below.set(READ, 0)
             self.assertEqual(file.read(7), b"content")
 
-    def test_mapping_for_ever(self):
-        with open(self.point + "/file", "rb") as file:
-            self.below.set(OPEN, 1000)
-            self.answers("EIO", mmap.mmap, file.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ)
-            self.below.set(OPEN, 0)
-            with mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ) as mapping:
-                self.assertEqual(mapping[:], CONTENT)
-
     def test_other_errors(self):
         """Whatever it is called below, above it is EIO: not ENOENT, which would make a compiler look elsewhere."""
         for code in (errno.ENOENT, errno.EACCES, errno.ENOTCONN, errno.EINVAL):
@@ -130,8 +127,9 @@ class Stale(Guest):
                     os.close(reader)
                     os.close(writer)
                     self.below.set(READ, 0)
-                    self.below.set(OPEN, 1, code)
-                    self.answers("EIO", mmap.mmap, file.fileno(), 0, mmap.MAP_PRIVATE, mmap.PROT_READ)
+                # The blob is open; the file for mappings is opened.
+                self.below.set(OPEN, 1, code)
+                self.answers("EIO", open, self.point + "/file", "rb")
                 self.assertEqual(read_file(self.point + "/file"), CONTENT)
 
     def test_for_ever(self):
