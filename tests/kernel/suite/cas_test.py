@@ -4,11 +4,13 @@
 import contextlib
 import os
 import subprocess
+import unittest
 
-from kit import (Counted, Guest, LayoutStore, drop_caches, drop_pages, errno_name, main, mount_counters, read_file,
-                 reapi, run, shut_down, unmount, wait_until, write_file)
+from kit import (Counted, Guest, LIBC, LayoutStore, checked, drop_caches, drop_pages, errno_name, main, mount_counters,
+                 read_file, reapi, run, shut_down, unmount, wait_until, write_file)
 
 MIB = 1 << 20
+IN_OPEN = 0x20
 
 
 class Holding(Guest):
@@ -83,6 +85,25 @@ class Holding(Guest):
         self.assertGreaterEqual(counted["blob_path_cache_evictions"], count - 40)
         for i in range(count):
             self.assertEqual(read_file("%s/f%d" % (point, i)), b"bound %d" % i)
+
+
+class Watching(Guest):
+    @unittest.skipIf(tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 14), "opens cannot ask for no events")
+    def test_who_watches_the_cas_and_the_stage(self):
+        """What a mount opens there is no event: the user's file has those."""
+        stage = self.scratch("stage")
+        point = self.mount({"dir": {"file": b"watched"}}, stage=stage)
+        watch = LIBC.inotify_init1(os.O_NONBLOCK)
+        self.addCleanup(os.close, watch)
+        places = [directory for directory, _, _ in os.walk(self.store.path)] + [stage]
+        for place in places:
+            checked(LIBC.inotify_add_watch(watch, os.fsencode(place), IN_OPEN), "inotify_add_watch")
+        self.assertEqual(read_file(point + "/dir/file"), b"watched")
+        write_file(point + "/new")
+        self.assertEqual(sorted(os.listdir(point)), ["dir", "new"])
+        self.answers("EAGAIN", os.read, watch, 4096)
+        read_file(self.store.blob_path(reapi.digest_of(b"watched")))
+        self.assertGreater(len(os.read(watch, 4096)), 0)
 
 
 class Changing(Guest):
@@ -244,6 +265,7 @@ class Going(Guest):
         self.assertEqual(sorted(os.listdir(point + "/dir")), ["read", "unread"])
         write_file(point + "/dir/new", b"the stage is elsewhere")
         self.assertEqual(read_file(stage + "/dir/new"), b"the stage is elsewhere")
+        os.close(self.used)
         unmount(point)
         unmount(below)
 
@@ -253,6 +275,8 @@ class Going(Guest):
         os.sync()
         point = self.mount(root, store=store, stage=stage)
         self.assertEqual(len(read_file(point + "/dir/read")), 100000)
+        # What is in use stays in memory.
+        self.used = os.open(point + "/dir", os.O_RDONLY)
         return store, stage, point
 
     def test_shut_down(self):
@@ -306,6 +330,7 @@ class Going(Guest):
         shut_down(below)
         self.assertEqual(os.waitpid(child, 0)[1], 0)
         os.close(reader)
+        os.close(self.used)
         unmount(point)
         unmount(below)
 

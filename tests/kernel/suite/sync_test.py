@@ -13,10 +13,14 @@ FIFREEZE, FITHAW = 0xC0045877, 0xC0045878
 DATA = b"synced " * 1000
 
 
+def syncfs_of(fd):
+    checked(LIBC.syncfs(fd), "syncfs")
+
+
 def syncfs(path):
     fd = os.open(path, os.O_RDONLY)
     try:
-        checked(LIBC.syncfs(fd), "syncfs")
+        syncfs_of(fd)
     finally:
         os.close(fd)
 
@@ -110,6 +114,34 @@ class Crash(Guest):
         os.close(fd)
         # Inputs are elsewhere.
         self.assertEqual(read_file(self.point + "/dir/inner"), b"inner\n")
+
+
+class Lost(Guest):
+    def test_what_was_not_written_back(self):
+        """The stage's disk has less room than it says: syncfs() tells of what was lost, each open file once."""
+        small = self.tmpfs("size=16m")
+        run("truncate", "-s", "64m", small + "/image")
+        run("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", small + "/image")
+        device = run("losetup", "--find", "--show", small + "/image").strip()
+        self.addCleanup(run, "losetup", "--detach", device)
+        below = self.scratch("below")
+        run("mount", "-t", "ext4", device, below)
+        self.addCleanup(self.unmount_if_there, below)
+        os.mkdir(below + "/stage")
+        point = self.mount(TREE, stage=below + "/stage")
+        syncfs(below)
+        fds = [os.open(path, os.O_RDONLY) for path in (below, point, point)]
+        write_file(point + "/new", b"x" * (32 << 20))
+        lost = errno_name(syncfs_of, fds[0])
+        self.assertIn(lost, ("EIO", "ENOSPC"))
+        for fd in fds[1:]:
+            self.answers(lost, syncfs_of, fd)
+        for fd in fds:
+            self.answers("OK", syncfs_of, fd)
+            os.close(fd)
+        self.answers("OK", syncfs, point)
+        unmount(point)
+        unmount(below)
 
 
 class OfInputs(Guest):
