@@ -262,8 +262,9 @@ static bool adfs_forward_name(struct dir_context *ctx, const char *name, int len
 			      u64 ino, unsigned int type)
 {
 	struct adfs_forward *forward = container_of(ctx, struct adfs_forward, ctx);
+	bool dots = adfs_is_dots(name, len);
 
-	if (adfs_is_dots(name, len)) {
+	if (dots) {
 		const struct dentry *dentry = forward->file->f_path.dentry;
 
 		/* The numbers of directories above may be inputs'. */
@@ -274,7 +275,8 @@ static bool adfs_forward_name(struct dir_context *ctx, const char *name, int len
 	forward->to->pos = pos;
 	if (!dir_emit(forward->to, name, len, ino, type))
 		return false;
-	adfs_stat_inc(forward->sbi, readdir_entries);
+	if (!dots)
+		adfs_stat_inc(forward->sbi, readdir_entries);
 	return true;
 }
 
