@@ -28,8 +28,8 @@ def attributes(path, node):
 
 
 class StaleFs:
-    """Mounted while in use as a context; set(KIND, N) makes the next N requests of that kind fail. It also
-    counts who asks."""
+    """Mounted while in use as a context; set(KIND, N) makes the next N requests of that kind fail, together(KIND, N)
+    makes them wait for the last of them. It also counts who asks."""
 
     KINDS = {LOOKUP: 0, OPEN: 1, READ: 2}
 
@@ -41,12 +41,27 @@ class StaleFs:
     def set(self, kind, count):
         struct.pack_into("=q", self.budget, 8 * self.KINDS[kind], count)
 
+    def together(self, kind, count):
+        struct.pack_into("=qq", self.budget, 8 * len(self.KINDS) + 8, kind, count)
+
     def strangers(self):
         """Requests of somebody who is not root."""
         return struct.unpack_from("=q", self.budget, 8 * len(self.KINDS))[0]
 
     def left(self, kind):
         return struct.unpack_from("=q", self.budget, 8 * self.KINDS[kind])[0]
+
+    def all_of(self, opcode, request):
+        """The requests to be answered now that this one is there."""
+        kind, count = struct.unpack_from("=qq", self.budget, 8 * len(self.KINDS) + 8)
+        if opcode != kind or count == 0:
+            return [request]
+        self.waiting.append(request)
+        if len(self.waiting) < count:
+            return []
+        self.together(0, 0)
+        found, self.waiting = self.waiting, []
+        return found
 
     def __enter__(self):
         device = os.open("/dev/fuse", os.O_RDWR)
@@ -69,6 +84,7 @@ class StaleFs:
     def serve(self, device):
         self.paths = {1: self.below}
         self.nodes = {self.below: 1}
+        self.waiting = []
         while True:
             try:
                 request = os.read(device, BUFFER)
@@ -76,20 +92,25 @@ class StaleFs:
                 if error.errno == errno.ENODEV:  # unmounted
                     return
                 raise
-            _, opcode, unique, node, user, *_ = IN_HEADER.unpack_from(request)
+            _, opcode, _, _, user, *_ = IN_HEADER.unpack_from(request)
             if user != 0:
                 struct.pack_into("=q", self.budget, 8 * len(self.KINDS), self.strangers() + 1)
             if opcode in (FORGET, BATCH_FORGET, INTERRUPT):
                 continue
-            code, answer = 0, b""
-            try:
-                if opcode in self.KINDS and self.left(opcode) > 0:
-                    self.set(opcode, self.left(opcode) - 1)
-                    raise OSError(errno.ESTALE, "told so")
-                answer = self.answer(opcode, node, request[IN_HEADER.size:])
-            except OSError as error:
-                code = -error.errno
-            os.write(device, OUT_HEADER.pack(OUT_HEADER.size + len(answer), code, unique) + answer)
+            for each in self.all_of(opcode, request):
+                self.reply(device, each)
+
+    def reply(self, device, request):
+        _, opcode, unique, node, *_ = IN_HEADER.unpack_from(request)
+        code, answer = 0, b""
+        try:
+            if opcode in self.KINDS and self.left(opcode) > 0:
+                self.set(opcode, self.left(opcode) - 1)
+                raise OSError(errno.ESTALE, "told so")
+            answer = self.answer(opcode, node, request[IN_HEADER.size:])
+        except OSError as error:
+            code = -error.errno
+        os.write(device, OUT_HEADER.pack(OUT_HEADER.size + len(answer), code, unique) + answer)
 
     def answer(self, opcode, node, body):
         path = self.paths.get(node)
