@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What may happen to a CAS below a mount: blobs go, change or lie; the file system goes; other mounts have another."""
 import contextlib
+import mmap
 import os
+import signal
 import subprocess
 import time
 
-from kit import (Counted, Guest, LayoutStore, drop_caches, drop_pages, errno_name, main, mount_counters, read_file,
-                 reapi, run, shut_down, unmount, wait_until, write_file)
+from kit import (Counted, Guest, LayoutStore, drop_caches, drop_pages, errno_name, in_child, main, mount_counters,
+                 read_file, reapi, run, shut_down, unmount, wait_until, write_file)
 
 MIB = 1 << 20
 
@@ -123,6 +125,21 @@ class Changing(Guest):
                 unmount(point)
                 self.store.lie(reapi.digest_of(data), data)
 
+    def test_truncated_while_it_is_mapped(self):
+        """As with any file that is cut: a signal."""
+        data = b"content" * 10000
+        point = self.mount({"file": data})
+
+        def touch():
+            signal.signal(signal.SIGBUS, signal.SIG_DFL)
+            with open(point + "/file", "rb") as file:
+                mapping = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+            os.truncate(self.blob(data), mmap.PAGESIZE)
+            return mapping[2 * mmap.PAGESIZE]
+
+        with self.assertRaisesRegex(RuntimeError, "ended with %d" % signal.SIGBUS):
+            in_child(touch)
+
     def test_lines_in_the_log(self):
         """As many as one mount may write at once; what is wrong in another is said all the same."""
         root = self.tree({"f%d" % i: b"missing %d" % i for i in range(100)})
@@ -206,6 +223,12 @@ class Several(Guest):
         self.assertEqual(read_file(points[1] + "/file"), b"CONTENT")
         again = self.mount(roots[0])
         self.assertEqual(read_file(again + "/file"), b"content")
+
+    def test_whose_space_statfs_tells(self):
+        root, tmpfs = self.tree({"file": b"content"}), self.tmpfs()
+        for point, below in ((self.mount(root), self.store.path), (self.mount(root, stage=tmpfs), tmpfs)):
+            self.assertEqual(os.statvfs(point).f_blocks, os.statvfs(below).f_blocks)
+        self.assertNotEqual(os.statvfs(tmpfs).f_blocks, os.statvfs(self.store.path).f_blocks)
 
     def lying(self):
         """A store in which a Directory has other names than its digest says: (store, digest, honest, lie)."""
