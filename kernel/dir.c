@@ -147,8 +147,11 @@ static struct inode *adfs_lookup_staged(struct inode *dir, const struct qstr *na
 	struct dentry *real;
 	struct inode *inode;
 
-	if (!parent)
+	if (!parent) {
+		if (sbi->stage.dentry)
+			adfs_stat_inc(sbi, stage_inode_lookup_unstaged_parent);
 		return NULL;
+	}
 	adfs_stat_inc(sbi, stage_inode_lookups);
 	real = adfs_stage_lookup(sbi, parent, name);
 	if (!real) {

@@ -104,7 +104,6 @@ static bool adfs_is_dots(const char *name, int len)
 
 struct adfs_gather {
 	struct dir_context ctx;
-	struct adfs_sb *sbi;
 	const struct adfs_dir *dir;
 	struct adfs_names *names;
 	unsigned int seen; /* by this call of iterate_dir() */
@@ -118,12 +117,8 @@ static bool adfs_gather_name(struct dir_context *ctx, const char *name, int len,
 	struct actiondfs_entry entry;
 
 	gather->seen++;
-	if (adfs_is_dots(name, len))
+	if (adfs_is_dots(name, len) || adfs_dir_find(gather->dir, name, len, &entry))
 		return true;
-	if (adfs_dir_find(gather->dir, name, len, &entry)) {
-		adfs_stat_inc(gather->sbi, readdir_skipped_entries_avoided);
-		return true;
-	}
 	gather->err = adfs_names_add(gather->names, name, len, ino & ADFS_INO_MASK, type);
 	return !gather->err;
 }
@@ -156,7 +151,6 @@ static int adfs_gather(struct inode *inode, struct adfs_names *names)
 	struct adfs_sb *sbi = ADFS_SB(inode->i_sb);
 	struct adfs_gather gather = {
 		.ctx.actor = adfs_gather_name,
-		.sbi = sbi,
 		.dir = ADFS_I(inode)->dir,
 		.names = names,
 	};
@@ -229,6 +223,10 @@ static int adfs_read_input_dir(struct file *file, struct dir_context *ctx)
 		adfs_names_clear(&open->names);
 		open->has_names = false;
 	}
+	/* What is before the position is not gone through. */
+	if (ctx->pos > 2)
+		adfs_stat_add(sbi, readdir_skipped_entries_avoided,
+			      min_t(u64, ctx->pos - 2, adfs_dir_count(ADFS_I(inode)->dir)));
 	if (!dir_emit_dots(file, ctx) || !adfs_emit_inputs(sbi, inode, ctx))
 		return 0;
 	if (!open->has_names) {
@@ -264,8 +262,9 @@ static bool adfs_forward_name(struct dir_context *ctx, const char *name, int len
 			      u64 ino, unsigned int type)
 {
 	struct adfs_forward *forward = container_of(ctx, struct adfs_forward, ctx);
+	bool dots = adfs_is_dots(name, len);
 
-	if (adfs_is_dots(name, len)) {
+	if (dots) {
 		const struct dentry *dentry = forward->file->f_path.dentry;
 
 		/* The numbers of directories above may be inputs'. */
@@ -276,7 +275,8 @@ static bool adfs_forward_name(struct dir_context *ctx, const char *name, int len
 	forward->to->pos = pos;
 	if (!dir_emit(forward->to, name, len, ino, type))
 		return false;
-	adfs_stat_inc(forward->sbi, readdir_entries);
+	if (!dots)
+		adfs_stat_inc(forward->sbi, readdir_entries);
 	return true;
 }
 

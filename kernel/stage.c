@@ -305,6 +305,7 @@ static int adfs_make_mirror(struct adfs_sb *sbi, struct dentry *dentry, struct d
 		.unseen = true,
 	};
 	struct dentry *mirror;
+	bool made;
 	int err;
 
 	adfs_stat_inc(sbi, stage_ensure_dir_components);
@@ -313,15 +314,18 @@ static int adfs_make_mirror(struct adfs_sb *sbi, struct dentry *dentry, struct d
 		return 0;
 	}
 	mirror = adfs_stage_make(sbi, parent, &dentry->d_name, &make);
-	if (mirror == ERR_PTR(-EEXIST))
+	made = mirror != ERR_PTR(-EEXIST);
+	if (!made)
 		mirror = adfs_adopt_mirror(sbi, parent, &dentry->d_name);
 	if (IS_ERR(mirror))
 		return PTR_ERR(mirror);
 	err = adfs_dress_mirror(sbi, inode, mirror);
 	if (err || cmpxchg(&ADFS_I(inode)->stage, NULL, mirror))
 		dput(mirror);
-	else
+	else if (made)
 		adfs_stat_inc(sbi, stage_ensure_dir_created);
+	else
+		adfs_stat_inc(sbi, stage_ensure_dir_existing);
 	return err;
 }
 

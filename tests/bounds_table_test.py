@@ -37,7 +37,7 @@ def mistakes(text, code):
     found = []
     for cells in rows(text):
         for cell in cells:
-            found += [name for name in re.findall(r"`(k[A-Z]\w+|ACTIONDFS_\w+|\w+\(\)|[A-Z]\w+(?:::\w+)?)`", cell)
+            found += [name for name in re.findall(r"`(k[A-Z]\w+|A(?:CTION)?DFS_\w+|\w+\(\)|[A-Z]\w+(?:::\w+)?)`", cell)
                       if name.rstrip("()") not in code]
             found += [path for path in re.findall(r"[a-z_]+/[\w/]+\.(?:cc|h|c)\b", cell) if file_of(path) is None]
         found += missing_tests(cells[-1])

@@ -11,7 +11,8 @@ usage() {
   cat <<'USAGE'
 usage: tests/run.sh [--quick | --long] [-L LABEL]
   --quick    only the normal build and its tests
-  --long     the conformance suite on the kernel backend, too; each fuzz target for ten minutes
+  --long     all of the conformance suite on the kernel backend, too, and the module at full size; each fuzz target
+             for ten minutes
   -L LABEL   only tests with this label (unit, layering, fuzz, cli, conformance, fuse, kernel,
              runtime, checklist, crash, bench); implies --quick
 USAGE

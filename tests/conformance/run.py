@@ -4,10 +4,11 @@
 
 usage: run.py [-v] [--backend fuse|fuse-no-passthrough|kernel|plain] [PATTERN...]
 
-A PATTERN selects tests of which the name contains it (`rename_test`, `strict_user`, `test_flags`). The environment:
-ACTIONDFS_BACKEND, the same as --backend; ACTIONDFS, the program (for FUSE); ACTIONDFS_TEST_DIR (default /var/tmp),
-where store and stages go: a file system that a stage can be on.
+A PATTERN selects tests of which the name contains it (`rename_test`, `strict_user`, `test_flags`), also with wildcards
+(`errors_test.*_strict_root`). The environment: ACTIONDFS_BACKEND, the same as --backend; ACTIONDFS, the program (for
+FUSE); ACTIONDFS_TEST_DIR (default /var/tmp), where store and stages go: a file system that a stage can be on.
 """
+import fnmatch
 import os
 import sys
 import unittest
@@ -30,8 +31,8 @@ def main():
 
     def make_suite():
         found = unittest.TestLoader().discover(HERE, pattern="*_test.py", top_level_dir=HERE)
-        return unittest.TestSuite(test for test in workspace.tests_of(found)
-                                  if not arguments or any(pattern in test.id() for pattern in arguments))
+        return unittest.TestSuite(test for test in workspace.tests_of(found) if not arguments or any(
+            fnmatch.fnmatchcase(test.id(), "*%s*" % pattern) for pattern in arguments))
 
     workspace.run(make_suite)
 

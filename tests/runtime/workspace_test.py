@@ -123,7 +123,10 @@ class WorkspaceTest(unittest.TestCase):
             out = self.run_ok(bundle)
             self.assertEqual([line for line in out.splitlines() if not line.endswith(" ok")], [])
             self.assertEqual(len(out.splitlines()), 8)
-        self.assertEqual(self.host.last_record()["mode"], "overlay")
+        record = self.host.last_record()
+        self.assertEqual(record["mode"], "overlay")
+        # Of the tree below: what the overlay asks it.
+        self.assertGreater(record["counters"]["lookups"], 0)
         self.check_store()
 
     def test_overlay_as_another_user_goes_by_the_modes_of_the_inputs(self):

@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What may happen to a CAS below a mount: blobs go, change or lie; the file system goes; other mounts have another."""
 import contextlib
+import mmap
 import os
+import signal
 import subprocess
+import time
 import unittest
 
-from kit import (Counted, Guest, LIBC, LayoutStore, checked, drop_caches, drop_pages, errno_name, main, mount_counters,
-                 read_file, reapi, run, shut_down, unmount, wait_until, write_file)
+from kit import (Counted, Guest, LIBC, LayoutStore, checked, drop_caches, drop_pages, errno_name, in_child, main,
+                 mount_counters, read_file, reapi, run, shut_down, unmount, wait_until, write_file)
 
 MIB = 1 << 20
 IN_OPEN = 0x20
@@ -145,6 +148,47 @@ class Changing(Guest):
                 unmount(point)
                 self.store.lie(reapi.digest_of(data), data)
 
+    def test_truncated_while_it_is_mapped(self):
+        """As with any file that is cut: a signal."""
+        data = b"content" * 10000
+        point = self.mount({"file": data})
+
+        def touch():
+            signal.signal(signal.SIGBUS, signal.SIG_DFL)
+            with open(point + "/file", "rb") as file:
+                mapping = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+            os.truncate(self.blob(data), mmap.PAGESIZE)
+            return mapping[2 * mmap.PAGESIZE]
+
+        with self.assertRaisesRegex(RuntimeError, "ended with %d" % signal.SIGBUS):
+            in_child(touch)
+
+    def test_lines_in_the_log(self):
+        """As many as one mount may write at once; what is wrong in another is said all the same."""
+        root = self.tree({"f%d" % i: b"missing %d" % i for i in range(100)})
+        points = [self.mount(root), self.mount(root)]
+        for i in range(100):
+            os.unlink(self.store.blob_path(reapi.digest_of(b"missing %d" % i)))
+        log = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, log)
+        os.lseek(log, 0, os.SEEK_END)
+        begin = time.monotonic()
+        for i in range(100):
+            self.answers("EIO", read_file, "%s/f%d" % (points[0], i))
+        intervals = int((time.monotonic() - begin) / 5) + 1
+        self.assertIn(self.lines(log), range(20, 20 * intervals + 1))
+        self.answers("EIO", read_file, points[1] + "/f0")
+        self.assertEqual(self.lines(log), 1)
+
+    @staticmethod
+    def lines(log):
+        """How many there are that a blob is missing, from where the log was read last."""
+        count = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                count += b"missing from the CAS" in os.read(log, 8192)
+        return count
+
     def test_longer(self):
         point = self.mount({"file": b"content"})
         self.store.lie(reapi.digest_of(b"content"), b"content and more")
@@ -202,6 +246,12 @@ class Several(Guest):
         self.assertEqual(read_file(points[1] + "/file"), b"CONTENT")
         again = self.mount(roots[0])
         self.assertEqual(read_file(again + "/file"), b"content")
+
+    def test_whose_space_statfs_tells(self):
+        root, tmpfs = self.tree({"file": b"content"}), self.tmpfs()
+        for point, below in ((self.mount(root), self.store.path), (self.mount(root, stage=tmpfs), tmpfs)):
+            self.assertEqual(os.statvfs(point).f_blocks, os.statvfs(below).f_blocks)
+        self.assertNotEqual(os.statvfs(tmpfs).f_blocks, os.statvfs(self.store.path).f_blocks)
 
     def lying(self):
         """A store in which a Directory has other names than its digest says: (store, digest, honest, lie)."""

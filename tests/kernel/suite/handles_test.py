@@ -63,22 +63,34 @@ class Handles(Guest):
         handle = handle_of(self.point + "/file")
         self.answers("EROFS", open_handle, self.point, handle, os.O_RDWR)
 
+    def look(self, handle):
+        os.close(open_handle(self.point, handle, os.O_PATH))
+
     def test_of_directories_and_links_in_memory(self):
         directory, link = handle_of(self.point + "/dir"), handle_of(self.point + "/dir/link")
-        os.lstat(self.point + "/dir/link")
-        fd = open_handle(self.point, directory)
-        self.assertEqual(sorted(os.listdir(fd)), ["inner", "link"])
-        os.close(fd)
-        fd = open_handle(self.point, link, os.O_PATH)
-        self.assertTrue(stat.S_ISLNK(os.fstat(fd).st_mode))
-        os.close(fd)
-        drop_caches()
-        # Whether they are still in memory is the kernel's affair.
-        for handle in (directory, link):
-            def look(handle=handle):
-                os.close(open_handle(self.point, handle, os.O_PATH))
+        held = [os.open(os.path.join(self.point, name), os.O_PATH | os.O_NOFOLLOW) for name in ("dir", "dir/link")]
+        for dropped in (False, True):
+            if dropped:
+                drop_caches()
+            fd = open_handle(self.point, directory)
+            self.assertEqual(sorted(os.listdir(fd)), ["inner", "link"])
+            os.close(fd)
+            fd = open_handle(self.point, link, os.O_PATH)
+            self.assertTrue(stat.S_ISLNK(os.fstat(fd).st_mode))
+            os.close(fd)
+        for fd in held:
+            os.close(fd)
 
-            self.assertIn(errno_name(look), ("OK", "ESTALE"))
+    def test_of_directories_and_links_that_nobody_has(self):
+        """They are not made anew, until somebody looks them up."""
+        handles = {name: handle_of(os.path.join(self.point, name)) for name in ("dir", "dir/link", "dir/inner")}
+        unmount(self.point)
+        self.mount(TREE, self.point)
+        self.look(handles["dir/inner"])
+        for name in ("dir", "dir/link"):
+            self.answers("ESTALE", self.look, handles[name])
+            os.lstat(os.path.join(self.point, name))
+            self.look(handles[name])
 
     def test_of_a_directory_before_and_after_it_is_read(self):
         """Its mode and time are not known before: they are no part of the handle."""

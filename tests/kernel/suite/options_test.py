@@ -233,6 +233,14 @@ class Forms(Guest):
                     self.check(point)
                     self.assertEqual(self.shown(point), shown)
                     unmount(point)
+                    # A comma ends an option of mount(8).
+                    if "," in name:
+                        continue
+                    words = ",".join("%s=%s" % item for item in shown.items())
+                    run("mount", "-t", "actiondfs", "-o", words, "none", point)
+                    self.check(point)
+                    self.assertEqual(self.shown(point), shown)
+                    unmount(point)
 
     @staticmethod
     def shown(point):

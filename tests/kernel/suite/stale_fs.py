@@ -29,7 +29,7 @@ def attributes(path, node):
 
 class StaleFs:
     """Mounted while in use as a context; set(KIND, N) makes the next N requests of that kind fail, with ESTALE or
-    another error. It also counts who asks."""
+    another error; together(KIND, N) makes them wait for the last of them. It also counts who asks."""
 
     KINDS = {LOOKUP: 0, OPEN: 1, READ: 2}
 
@@ -39,7 +39,7 @@ class StaleFs:
         self.budget = mmap.mmap(-1, mmap.PAGESIZE)
 
     # In the memory that is shared with the server: what is left of each kind, then these.
-    STRANGERS, ERROR = len(KINDS), len(KINDS) + 1
+    STRANGERS, ERROR, TOGETHER, COUNT = range(len(KINDS), len(KINDS) + 4)
 
     def put(self, place, number):
         struct.pack_into("=q", self.budget, 8 * place, number)
@@ -51,12 +51,28 @@ class StaleFs:
         self.put(self.ERROR, error)
         self.put(self.KINDS[kind], count)
 
+    def together(self, kind, count):
+        self.put(self.TOGETHER, kind)
+        self.put(self.COUNT, count)
+
     def strangers(self):
         """Requests of somebody who is not root."""
         return self.get(self.STRANGERS)
 
     def left(self, kind):
         return self.get(self.KINDS[kind])
+
+    def all_of(self, opcode, request):
+        """The requests to be answered now that this one is there."""
+        kind, count = self.get(self.TOGETHER), self.get(self.COUNT)
+        if opcode != kind or count == 0:
+            return [request]
+        self.waiting.append(request)
+        if len(self.waiting) < count:
+            return []
+        self.together(0, 0)
+        found, self.waiting = self.waiting, []
+        return found
 
     def __enter__(self):
         device = os.open("/dev/fuse", os.O_RDWR)
@@ -79,6 +95,7 @@ class StaleFs:
     def serve(self, device):
         self.paths = {1: self.below}
         self.nodes = {self.below: 1}
+        self.waiting = []
         while True:
             try:
                 request = os.read(device, BUFFER)
@@ -86,20 +103,25 @@ class StaleFs:
                 if error.errno == errno.ENODEV:  # unmounted
                     return
                 raise
-            _, opcode, unique, node, user, *_ = IN_HEADER.unpack_from(request)
+            _, opcode, _, _, user, *_ = IN_HEADER.unpack_from(request)
             if user != 0:
                 self.put(self.STRANGERS, self.strangers() + 1)
             if opcode in (FORGET, BATCH_FORGET, INTERRUPT):
                 continue
-            code, answer = 0, b""
-            try:
-                if opcode in self.KINDS and self.left(opcode) > 0:
-                    self.put(self.KINDS[opcode], self.left(opcode) - 1)
-                    raise OSError(self.get(self.ERROR), "told so")
-                answer = self.answer(opcode, node, request[IN_HEADER.size:])
-            except OSError as error:
-                code = -error.errno
-            os.write(device, OUT_HEADER.pack(OUT_HEADER.size + len(answer), code, unique) + answer)
+            for each in self.all_of(opcode, request):
+                self.reply(device, each)
+
+    def reply(self, device, request):
+        _, opcode, unique, node, *_ = IN_HEADER.unpack_from(request)
+        code, answer = 0, b""
+        try:
+            if opcode in self.KINDS and self.left(opcode) > 0:
+                self.put(self.KINDS[opcode], self.left(opcode) - 1)
+                raise OSError(self.get(self.ERROR), "told so")
+            answer = self.answer(opcode, node, request[IN_HEADER.size:])
+        except OSError as error:
+            code = -error.errno
+        os.write(device, OUT_HEADER.pack(OUT_HEADER.size + len(answer), code, unique) + answer)
 
     def answer(self, opcode, node, body):
         path = self.paths.get(node)
