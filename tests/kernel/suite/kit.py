@@ -7,6 +7,7 @@ fsconfig(2), statistics, slab figures, file systems that can go away.
 import contextlib
 import ctypes
 import errno
+import mmap
 import os
 import pathlib
 import struct
@@ -40,6 +41,7 @@ MOVE_MOUNT_F_EMPTY_PATH = 4
 MNT_DETACH = 2
 EXT4_IOC_SHUTDOWN = 0x8004587D
 SHUTDOWN_NOLOGFLUSH = 2
+LIBC.mmap.restype = ctypes.c_void_p
 
 
 def scaled(count):
@@ -141,6 +143,20 @@ def drop_pages(path):
 
 
 # ---- figures ----
+
+
+def resident(path):
+    """How many bytes of the file are in memory, as mincore(2) has it."""
+    size = os.stat(path).st_size
+    fd = os.open(path, os.O_RDONLY)
+    address = LIBC.mmap(None, ctypes.c_size_t(size), mmap.PROT_READ, mmap.MAP_SHARED, fd, ctypes.c_long(0))
+    os.close(fd)
+    pages = (ctypes.c_ubyte * ((size + mmap.PAGESIZE - 1) // mmap.PAGESIZE))()
+    try:
+        checked(LIBC.mincore(ctypes.c_void_p(address), ctypes.c_size_t(size), pages), "mincore")
+    finally:
+        LIBC.munmap(ctypes.c_void_p(address), ctypes.c_size_t(size))
+    return sum(page & 1 for page in pages) * mmap.PAGESIZE
 
 
 def counters():
