@@ -99,7 +99,7 @@ class Shared(Guest):
                 target, reader = self.target(name), self.open(name)
                 self.assertEqual(os.fstat(reader).st_size, 0)
                 fcntl.ioctl(target, FICLONE, self.open(source))
-                self.assertEqual((os.fstat(target).st_size, os.fstat(reader).st_size), (SIZE, SIZE))
+                self.assertEqual((os.fstat(target).st_size, os.lseek(reader, 0, os.SEEK_END)), (SIZE, SIZE))
                 self.assertEqual(os.pread(reader, SIZE, 0), data)
                 self.has(name, data)
                 self.shared(source, name)
@@ -130,7 +130,7 @@ class Shared(Guest):
                 name = "part of " + source
                 fd, target = self.open(source), self.target(name)
                 clone_range(fd, target, 8 * BLOCK, 4 * BLOCK, 2 * BLOCK)
-                self.assertEqual(os.fstat(target).st_size, 6 * BLOCK)
+                self.assertEqual((os.fstat(target).st_size, os.lseek(target, 0, os.SEEK_END)), (6 * BLOCK, 6 * BLOCK))
                 self.has(name, bytes(2 * BLOCK) + DATA[8 * BLOCK:12 * BLOCK])
                 self.shared(source, name, 4, 8 * BLOCK, 2 * BLOCK)
                 # Without a length: to the end.
@@ -240,7 +240,7 @@ class Allocating(Kinds):
 
     @staticmethod
     def allocate(directory, mode, offset, length):
-        """All that can be seen of it: the outcome, what was known at once, and what is there."""
+        """What can be seen of it: the outcome, sizes and holes at once, digests of what is there, and with more."""
         path = os.path.join(directory, "file")
         write_file(path, DATA)
         fd, reader = os.open(path, os.O_RDWR), os.open(path, os.O_RDONLY)
@@ -253,7 +253,7 @@ class Allocating(Kinds):
             data = os.pread(reader, 2 * SIZE, 0)
             with open(path, "ab") as file:
                 file.write(b"more")
-            return outcome, sizes, hole, data, read_file(path)
+            return outcome, sizes, hole, reapi.digest_of(data), reapi.digest_of(read_file(path))
         finally:
             os.close(fd)
             os.close(reader)
@@ -284,7 +284,7 @@ class Allocating(Kinds):
                 with self.subTest(kind=kind, mode=mode, offset=offset):
                     outcome, sizes, _, data, _ = self.allocate(point, mode, offset, length)
                     self.assertEqual((outcome, set(sizes)), ("OK", {len(expected)}))
-                    self.assertEqual(data, expected)
+                    self.assertEqual(data, reapi.digest_of(expected))
 
 
 class Direct(Kinds):
@@ -301,17 +301,18 @@ class Direct(Kinds):
             view = memoryview(memory)[address:address + length]
             outcome = errno_name(os.pwrite, fd, view, offset)
             memory[:] = bytes(8 * BLOCK)
-            found.append((outcome, errno_name(os.preadv, fd, [view], offset), bytes(view), os.fstat(fd).st_size))
+            read = errno_name(os.preadv, fd, [view], offset)
+            found.append((outcome, read, reapi.digest_of(view), os.fstat(fd).st_size))
             view.release()
         os.close(fd)
-        return [*found, read_file(path)]
+        return found, reapi.digest_of(read_file(path))
 
     def test_as_below(self):
         for kind, point, plain in self.each():
             with self.subTest(kind=kind):
                 expected = self.tries(plain)
                 self.assertEqual(self.tries(point), expected)
-                self.assertEqual({outcome for outcome, *_ in expected[:-1]}, {"OK", "EINVAL"})
+                self.assertEqual({outcome for outcome, *_ in expected[0]}, {"OK", "EINVAL"})
 
     def test_no_page_is_kept(self):
         """What is written is on the disk and not in the page cache; nor is what was read."""
@@ -324,7 +325,8 @@ class Direct(Kinds):
                 self.addCleanup(os.close, fd)
                 self.assertEqual(os.pwrite(fd, memory, 0), SIZE)
                 memory[:] = bytes(SIZE)
-                self.assertEqual((os.preadv(fd, [memory], 0), memory[:]), (SIZE, DATA))
+                self.assertEqual(os.preadv(fd, [memory], 0), SIZE)
+                self.assertEqual(memory[:], DATA)
                 self.assertEqual(resident(path), 0)
                 self.assertEqual(read_file(path), DATA)
                 self.assertEqual(resident(path), SIZE)
