@@ -41,6 +41,14 @@ class Log(Guest):
                     for line in found:
                         self.assertIn("actiondfs: Directory %s: %s at byte " % (reapi.text(digest), fault), line)
 
+    def test_the_name(self):
+        """It lies in the Directory that is refused; a long one where the allocator writes if that is freed first."""
+        for name in ("a/b", "x" * 254 + "/"):
+            with self.subTest(name=name):
+                digest = self.store.put(directory_proto_seeds.file(name.encode()))
+                self.answers("EUCLEAN", os.listdir, self.mount(digest))
+                self.assertTrue(self.lines(digest)[0].endswith(', name "%s"' % name), self.lines(digest))
+
     def test_what_is_no_fault_of_the_parser(self):
         missing, short, lying = (reapi.digest_of(data) for data in (b"nowhere", b"this is cut", b"this is a lie"))
         self.store.lie(short, b"this is")
