@@ -212,6 +212,12 @@ def tests_of(suite):
             yield item
 
 
+def say_skipped(result):
+    """Which tests of a run were skipped, and why; tests/kernel/guest/run_all.sh looks for these lines."""
+    for test, reason in result.skipped:
+        print("skipped: %s: %s" % (test.id().removeprefix("__main__."), reason))
+
+
 def run(make_suite):
     """Runs the suite and ends the process: 0, 1, or 77 where nothing could run."""
     if os.geteuid() != 0:
@@ -224,6 +230,7 @@ def run(make_suite):
     except Unavailable as reason:
         print("skipped:", reason)
         sys.exit(77)
+    say_skipped(result)
     for problem in problems:
         print("FAILED:", problem, file=sys.stderr)
     if result.testsRun == len(result.skipped):
@@ -240,4 +247,5 @@ def main():
     run(lambda: loader.loadTestsFromNames(names, module) if names else loader.loadTestsFromModule(module))
 
 
-__all__ = ["EPOCH", "USER", "MountError", "Run", "WithReference", "Workspace", "by_root", "main", "run", "variants"]
+__all__ = ["EPOCH", "USER", "MountError", "Run", "WithReference", "Workspace", "by_root", "main", "run", "say_skipped",
+           "variants"]

@@ -47,8 +47,8 @@ for vehicle in "${vehicles[@]}"; do
   "$here/vm.sh" "--$vehicle" --no-load -- /usr/bin/python3 "$here/suite/load_test.py"
   "$here/vm.sh" "--$vehicle" --timeout 14400 -- "$here/guest/run_all.sh" "${suite[@]}"
   heading "$vehicle: conformance"
-  ACTIONDFS_BACKEND=kernel "$here/vm.sh" "--$vehicle" --timeout 14400 -- "$here/guest/run_all.sh" \
-    "$repository"/tests/conformance/*_test.py
+  ACTIONDFS_BACKEND=kernel "$here/vm.sh" "--$vehicle" --timeout 14400 --env ACTIONDFS_TEST_DIR=/mnt/ext4 -- \
+    "$here/guest/run_all.sh" "$repository"/tests/conformance/*_test.py
   heading "$vehicle: $minutes minutes of everything at once"
   ACTIONDFS_ENDURANCE_SECONDS=$((minutes * 60)) "$here/vm.sh" "--$vehicle" --timeout $((minutes * 60 * 2 + 3600)) -- \
     /usr/bin/python3 "$here/suite/endurance_test.py"

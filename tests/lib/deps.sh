@@ -18,7 +18,7 @@ test_packages="
   attr ccache e2fsprogs fio git jq procps strace util-linux"
 # To build the module and kernels, and to boot them. The kernels themselves: tests/kernel/build_kernel.sh.
 kernel_packages="
-  bc bison cpio flex gcc-12 kmod libelf-dev make pahole perl rsync sparse xfsprogs xz-utils
+  bc bison cpio dmsetup flex gcc-12 kmod libcap2-bin libelf-dev make pahole perl rsync sparse xfsprogs xz-utils
   qemu-system-common qemu-system-x86"
 
 fail() {

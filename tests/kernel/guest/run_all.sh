@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # run_all.sh [-j N] TEST...: for tests that share one boot. Runs each of these Python files, in the guest, one after the
-# other or N at a time; each has its output in $ACTIONDFS_OUT/NAME.log, shown if it fails. Exit status 1 if one failed,
-# 77 if all skipped.
+# other or N at a time; each has its output in $ACTIONDFS_OUT/NAME.log, shown if it fails; what it skipped, and why, is shown
+# in any case. Exit status 1 if one failed, 77 if all skipped.
 set -uo pipefail
 jobs=1
 if [ "${1-}" = -j ]; then
@@ -23,9 +23,10 @@ run_one() {
   status=$?
   case $status in
     0) result=passed ;;
-    77) result=skipped; tail -n 3 "$log" ;;
+    77) result=skipped ;;
     *) result=FAILED; cat "$log" ;;
   esac
+  [ "$result" = FAILED ] || grep '^skipped: ' "$log"
   printf '%-32s %s (%d), %d s\n' "$name" "$result" $status $((SECONDS - begin))
   touch "$results/$result.$name"
 }

@@ -89,6 +89,31 @@ class Holding(Guest):
         for i in range(count):
             self.assertEqual(read_file("%s/f%d" % (point, i)), b"bound %d" % i)
 
+    def test_dropping_caches_closes_them(self):
+        count = 200
+        point = self.mount({"f%d" % i: b"shrinker %d" % i for i in range(count)})
+
+        def read_all():
+            with Counted() as counted:
+                for i in range(count):
+                    self.assertEqual(read_file("%s/f%d" % (point, i)), b"shrinker %d" % i)
+            return counted["blob_path_cache_inserts"], counted["blob_path_cache_evictions"]
+
+        def dropped():
+            drop_caches()
+            return counted["blob_path_cache_evictions"] >= count
+
+        with Counted() as counted:
+            self.assertEqual(read_all(), (count, 0))
+            # Who has it open is not disturbed.
+            with open(point + "/f7", "rb") as held:
+                wait_until(dropped, "all blobs are closed")
+                self.assertEqual(held.read(), b"shrinker 7")
+        # There were no others in it.
+        self.assertEqual(counted["blob_path_cache_evictions"], count)
+        self.assertEqual(read_all(), (count, 0))
+        self.assertEqual(read_all(), (0, 0))
+
 
 class Watching(Guest):
     @unittest.skipIf(tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 14), "opens cannot ask for no events")

@@ -7,6 +7,7 @@ fsconfig(2), statistics, slab figures, file systems that can go away.
 import contextlib
 import ctypes
 import errno
+import mmap
 import os
 import pathlib
 import struct
@@ -21,6 +22,7 @@ sys.path.append(str(HERE.parent.parent / "conformance"))
 from calls import (AT_FDCWD, LIBC, RENAME_EXCHANGE, RENAME_NOREPLACE, checked, errno_name, getdents, in_child,  # noqa: E402
                    mounts_below, read_file, renameat2, write_file)
 from store import Executable, Link, Properties, Raw, Store, reapi  # noqa: E402
+from workspace import say_skipped  # noqa: E402
 
 MODULE = os.environ.get("ACTIONDFS_KO")
 EXT4 = os.environ.get("ACTIONDFS_EXT4")
@@ -39,6 +41,7 @@ MOVE_MOUNT_F_EMPTY_PATH = 4
 MNT_DETACH = 2
 EXT4_IOC_SHUTDOWN = 0x8004587D
 SHUTDOWN_NOLOGFLUSH = 2
+LIBC.mmap.restype = ctypes.c_void_p
 
 
 def scaled(count):
@@ -140,6 +143,20 @@ def drop_pages(path):
 
 
 # ---- figures ----
+
+
+def resident(path):
+    """How many bytes of the file are in memory, as mincore(2) has it."""
+    size = os.stat(path).st_size
+    fd = os.open(path, os.O_RDONLY)
+    address = LIBC.mmap(None, ctypes.c_size_t(size), mmap.PROT_READ, mmap.MAP_SHARED, fd, ctypes.c_long(0))
+    os.close(fd)
+    pages = (ctypes.c_ubyte * ((size + mmap.PAGESIZE - 1) // mmap.PAGESIZE))()
+    try:
+        checked(LIBC.mincore(ctypes.c_void_p(address), ctypes.c_size_t(size), pages), "mincore")
+    finally:
+        LIBC.munmap(ctypes.c_void_p(address), ctypes.c_size_t(size))
+    return sum(page & 1 for page in pages) * mmap.PAGESIZE
 
 
 def counters():
@@ -297,15 +314,15 @@ class Guest(unittest.TestCase):
         self.addCleanup(self.unmount_if_there, point)
         return point
 
-    def loop(self, size="64m"):
-        """A new ext4 on a loop device: (where it is mounted, device)."""
+    def loop(self, size="64m", kind="ext4", reserved=0):
+        """A new ext4 (with so many percent for root alone) or xfs on a loop device: (where it is mounted, device)."""
         image = os.path.join(self.directory, "image%d" % self.names)
         run("truncate", "-s", size, image)
-        run("mke2fs", "-q", "-t", "ext4", "-m", "0", image)
+        run("mkfs." + kind, "-q", *(["-m", str(reserved)] if kind == "ext4" else []), image)
         device = run("losetup", "--find", "--show", image).strip()
         self.addCleanup(run, "losetup", "--detach", device)
         point = self.scratch("loop")
-        run("mount", "-t", "ext4", device, point)
+        run("mount", "-t", kind, device, point)
         self.addCleanup(self.unmount_if_there, point)
         return point, device
 
@@ -380,6 +397,7 @@ def main():
         print("skipped: this needs root and actiondfs.ko loaded: tests/kernel/vm.sh")
         sys.exit(77)
     program = unittest.main(module="__main__", exit=False, verbosity=2)
+    say_skipped(program.result)
     good = program.result.wasSuccessful()
     if MODULE and os.path.isdir("/sys/module/actiondfs"):
         done = subprocess.run(["rmmod", "actiondfs"], capture_output=True, text=True)

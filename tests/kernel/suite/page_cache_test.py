@@ -1,32 +1,16 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Contents are in memory once: as the blob's own pages, whoever reads, maps or runs them."""
-import ctypes
 import mmap
 import os
 import shutil
 import subprocess
 
-from kit import (Executable, Guest, LIBC, MNT_DETACH, checked, drop_caches, drop_pages, main, memory, read_file,
-                 reapi, run, scaled, unmount, wait_until)
+from kit import (Executable, Guest, MNT_DETACH, drop_caches, drop_pages, main, memory, read_file, reapi, resident,
+                 run, scaled, unmount, wait_until)
 
 MIB = 1 << 20
 LARGE = scaled(200 * MIB) // mmap.PAGESIZE * mmap.PAGESIZE
-LIBC.mmap.restype = ctypes.c_void_p
-
-
-def resident(path):
-    """How many bytes of the file are in memory, as mincore(2) has it."""
-    size = os.stat(path).st_size
-    fd = os.open(path, os.O_RDONLY)
-    address = LIBC.mmap(None, ctypes.c_size_t(size), mmap.PROT_READ, mmap.MAP_SHARED, fd, ctypes.c_long(0))
-    os.close(fd)
-    pages = (ctypes.c_ubyte * ((size + mmap.PAGESIZE - 1) // mmap.PAGESIZE))()
-    try:
-        checked(LIBC.mincore(ctypes.c_void_p(address), ctypes.c_size_t(size), pages), "mincore")
-    finally:
-        LIBC.munmap(ctypes.c_void_p(address), ctypes.c_size_t(size))
-    return sum(page & 1 for page in pages) * mmap.PAGESIZE
 
 
 def read_all(path):
