@@ -240,6 +240,8 @@ void adfs_free_sb(struct adfs_sb *sbi)
 {
 	if (!sbi)
 		return;
+	/* Says how many lines there were no room for. */
+	ratelimit_state_exit(&sbi->log_limit);
 	adfs_stats_remove_mount(sbi);
 	adfs_cas_put(sbi->cas);
 	adfs_put_clone(&sbi->stage);
