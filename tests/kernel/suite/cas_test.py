@@ -6,7 +6,6 @@ import mmap
 import os
 import signal
 import subprocess
-import time
 import unittest
 
 from kit import (Counted, Guest, LIBC, LayoutStore, checked, drop_caches, drop_pages, errno_name, in_child, main,
@@ -187,32 +186,6 @@ class Changing(Guest):
 
         with self.assertRaisesRegex(RuntimeError, "ended with %d" % signal.SIGBUS):
             in_child(touch)
-
-    def test_lines_in_the_log(self):
-        """As many as one mount may write at once; what is wrong in another is said all the same."""
-        root = self.tree({"f%d" % i: b"missing %d" % i for i in range(100)})
-        points = [self.mount(root), self.mount(root)]
-        for i in range(100):
-            os.unlink(self.store.blob_path(reapi.digest_of(b"missing %d" % i)))
-        log = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
-        self.addCleanup(os.close, log)
-        os.lseek(log, 0, os.SEEK_END)
-        begin = time.monotonic()
-        for i in range(100):
-            self.answers("EIO", read_file, "%s/f%d" % (points[0], i))
-        intervals = int((time.monotonic() - begin) / 5) + 1
-        self.assertIn(self.lines(log), range(20, 20 * intervals + 1))
-        self.answers("EIO", read_file, points[1] + "/f0")
-        self.assertEqual(self.lines(log), 1)
-
-    @staticmethod
-    def lines(log):
-        """How many there are that a blob is missing, from where the log was read last."""
-        count = 0
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                count += b"missing from the CAS" in os.read(log, 8192)
-        return count
 
     def test_longer(self):
         point = self.mount({"file": b"content"})
