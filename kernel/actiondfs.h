@@ -281,27 +281,36 @@ int adfs_stage_rename(struct adfs_sb *sbi, const struct adfs_rename_end *from,
 /* For times and modes that are not a user's wish. */
 int adfs_stage_set_attributes(struct adfs_sb *sbi, struct dentry *real, struct iattr *attr);
 
+/* open.c */
+extern const struct address_space_operations adfs_aops;
+int adfs_open(struct inode *inode, struct file *file);
+int adfs_release(struct inode *inode, struct file *file);
+/* The blob of an input that is open; NULL: it is empty. */
+struct adfs_blob *adfs_file_blob(const struct file *file);
+/*
+ * The file for mappings of an input that is open: made by the first of them, if not when it was
+ * opened. EIO with a line in the log, ENOMEM.
+ */
+struct file *adfs_file_for_mapping(struct file *file, struct adfs_blob *blob);
+/*
+ * The real file of an open file, with flags that fcntl() may have changed since. NULL: an empty
+ * input, which has none.
+ */
+struct file *adfs_real_file(struct file *file);
+
 /* file.c */
 extern const struct file_operations adfs_file_fops;
-extern const struct address_space_operations adfs_aops;
+/*
+ * What reading an input answered when it was no bytes. 0: before the end; with a blob that was cut
+ * it would look like a shorter file. EIO with a line in the log, unless it is the caller's trouble.
+ */
+ssize_t adfs_input_error(struct inode *inode, ssize_t err);
 
 /* copy.c: between two files */
 ssize_t adfs_copy_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
 			     size_t size, unsigned int flags);
 loff_t adfs_remap_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
 			     loff_t size, unsigned int flags);
-
-/*
- * file.c: the real file of an open file, with flags that fcntl() may have changed since. NULL: an
- * empty input, which has none.
- */
-struct file *adfs_real_file(struct file *file);
-/*
- * file.c: what reading an input answered when it was no bytes. 0: before the end; with a blob that
- * was cut it would look like a shorter file. EIO with a line in the log, unless it is the caller's
- * trouble.
- */
-ssize_t adfs_input_error(struct inode *inode, ssize_t err);
 
 /* xattr.c */
 extern const struct xattr_handler *const adfs_xattr_handlers[];
