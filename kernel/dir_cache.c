@@ -224,11 +224,14 @@ static struct adfs_dir *adfs_dir_parse(struct adfs_sb *sbi, const struct adfs_di
 	struct actiondfs_directory_result result;
 	struct adfs_dir_build build;
 	struct adfs_dir *dir;
+	int err;
 
 	/* Once to check and to count, once to note where the entries are. */
 	if (actiondfs_directory_parse(blob, digest->size, NULL, NULL, &result)) {
+		/* The name that it says is in there. */
+		err = adfs_dir_refuse(sbi, digest, &result);
 		kvfree(blob);
-		return ERR_PTR(adfs_dir_refuse(sbi, digest, &result));
+		return ERR_PTR(err);
 	}
 	dir = kmem_cache_alloc_lru(adfs_dir_cache.slab, &adfs_dir_cache.lru,
 				   GFP_KERNEL | __GFP_ZERO);

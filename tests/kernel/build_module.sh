@@ -39,8 +39,8 @@ mkdir -p "$directory"
 exec 9>"$directory.lock"
 flock 9
 log="$directory.log"
-# What was built here stays, sources that are gone go.
-rsync -rlpt --delete --exclude=/generated/ --include='*/' --include='*.[chS]' --include=Kbuild --include=Makefile \
+# What was built here stays, sources that are gone go. What is new here is new to make, however old it is elsewhere.
+rsync -rlpc --delete --exclude=/generated/ --include='*/' --include='*.[chS]' --include=Kbuild --include=Makefile \
   --exclude='*' "$module_sources/" "$directory/"
 if [ -n "$strict" ]; then arguments+=(W=1 C=2); fi
 if ! make "${arguments[@]}" >"$log" 2>&1; then
