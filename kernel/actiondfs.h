@@ -14,7 +14,7 @@
  *	    locks of the filesystems below (i_rwsem of real directories)
  *	      adfs_dir_cache.lock
  *	      adfs_blob_cache.lock
- *		the lock of the cache's list_lru, a leaf (shrinkers hold it and try the other)
+ *		the lock of the cache's list_lru, a leaf
  *	adfs_sb.sync_lock		a leaf
  *	adfs_cas_lock			the list of CAS directories; nothing below it but the blob cache
  *	adfs_mounts_lock		the list of mounts and its statistics; a leaf

@@ -154,18 +154,12 @@ static unsigned long adfs_blob_cache_count(struct shrinker *shrinker, struct shr
 static enum lru_status adfs_blob_isolate(ADFS_ISOLATE_ARGS)
 {
 	struct adfs_blob *blob = container_of(item, struct adfs_blob, lru);
-	enum lru_status status = LRU_ROTATE;
 
-	/* Elsewhere it is the outer lock. */
-	if (!spin_trylock(&adfs_blob_cache.lock))
-		return LRU_SKIP;
-	if (adfs_blob_is_idle(blob)) {
-		list_lru_isolate(list, item);
-		adfs_blob_remove(blob, arg);
-		status = LRU_REMOVED;
-	}
-	spin_unlock(&adfs_blob_cache.lock);
-	return status;
+	if (!adfs_blob_is_idle(blob))
+		return LRU_ROTATE;
+	list_lru_isolate(list, item);
+	adfs_blob_remove(blob, arg);
+	return LRU_REMOVED;
 }
 
 static unsigned long adfs_blob_cache_scan(struct shrinker *shrinker, struct shrink_control *sc)
@@ -173,7 +167,9 @@ static unsigned long adfs_blob_cache_scan(struct shrinker *shrinker, struct shri
 	unsigned long evicted;
 	LIST_HEAD(dispose);
 
+	spin_lock(&adfs_blob_cache.lock);
 	evicted = list_lru_shrink_walk(&adfs_blob_cache.lru, sc, adfs_blob_isolate, &dispose);
+	spin_unlock(&adfs_blob_cache.lock);
 	adfs_blob_dispose(&dispose);
 	adfs_module_stat_add(blob_path_cache_evictions, evicted);
 	/* 0 if all was used of late: the next round will. */

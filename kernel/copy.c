@@ -32,21 +32,24 @@ static ssize_t adfs_copy_real(struct adfs_sb *sbi, struct file *in, loff_t pos_i
 	return vfs_copy_file_range(in, pos_in, out, pos_out, size, COPY_FILE_SPLICE);
 }
 
-/*
- * What a reader of the input would be told, too. Other errors may be the staged file's. The VFS asks
- * for nothing beyond the input's end.
- */
-static ssize_t adfs_copied(struct file *in, ssize_t done)
+/* The same from an input, as one who reads it: what is stale is tried again. */
+static ssize_t adfs_copy_input(struct adfs_sb *sbi, struct file *in, loff_t pos_in,
+			       struct file *out, loff_t pos_out, size_t size, unsigned int flags)
 {
-	if (!adfs_is_input(file_inode(in)))
-		return done;
-	switch (done) {
-	case 0:
-	case -ENOENT:
-	case -ENOTCONN:
-	case -ESTALE:
-		return adfs_input_error(file_inode(in), done);
+	struct inode *inode = file_inode(in);
+	struct adfs_blob *blob = adfs_file_blob(in), *again;
+	ssize_t done = adfs_copy_real(sbi, blob->file, pos_in, out, pos_out, size, flags);
+
+	if (done == -ESTALE) {
+		again = adfs_blob_reopen(inode, blob);
+		if (IS_ERR(again))
+			return PTR_ERR(again);
+		done = adfs_copy_real(sbi, again->file, pos_in, out, pos_out, size, flags);
+		adfs_blob_close(again);
 	}
+	/* The VFS asks for nothing beyond the input's end. Other errors may be the staged file's. */
+	if (!done || done == -ESTALE || done == -ENOENT)
+		done = adfs_input_error(inode, done);
 	return done;
 }
 
@@ -68,9 +71,11 @@ ssize_t adfs_copy_file_range(struct file *in, loff_t pos_in, struct file *out, l
 	/* An empty input has no real file, and nothing to copy. */
 	if (!done && real_in) {
 		old = override_creds(sbi->cred);
-		done = adfs_copy_real(sbi, real_in, pos_in, real_out, pos_out, size, flags);
+		if (adfs_is_input(file_inode(in)))
+			done = adfs_copy_input(sbi, in, pos_in, real_out, pos_out, size, flags);
+		else
+			done = adfs_copy_real(sbi, real_in, pos_in, real_out, pos_out, size, flags);
 		revert_creds(old);
-		done = adfs_copied(in, done);
 		adfs_copy_attributes(inode);
 	}
 	inode_unlock(inode);

@@ -103,7 +103,10 @@ static void adfs_dir_cache_trim(unsigned long target, unsigned long scan)
 	adfs_dir_dispose(&dispose);
 }
 
-/* Pages that an entry takes, on average: it may be of 200 bytes or of 64 MiB. */
+/*
+ * Pages that an entry takes, on average over the host, as a list does not know its bytes: an entry
+ * may be of 200 bytes or of 64 MiB.
+ */
 static unsigned long adfs_dir_cache_pages(void)
 {
 	unsigned long pages = READ_ONCE(adfs_dir_cache.bytes) >> PAGE_SHIFT;
@@ -121,18 +124,12 @@ static unsigned long adfs_dir_cache_count(struct shrinker *shrinker, struct shri
 static enum lru_status adfs_dir_isolate(ADFS_ISOLATE_ARGS)
 {
 	struct adfs_dir *dir = container_of(item, struct adfs_dir, lru);
-	enum lru_status status = LRU_ROTATE;
 
-	/* Elsewhere it is the outer lock. */
-	if (!spin_trylock(&adfs_dir_cache.lock))
-		return LRU_SKIP;
-	if (adfs_dir_is_idle(dir)) {
-		list_lru_isolate(list, item);
-		adfs_dir_drop(dir, arg);
-		status = LRU_REMOVED;
-	}
-	spin_unlock(&adfs_dir_cache.lock);
-	return status;
+	if (!adfs_dir_is_idle(dir))
+		return LRU_ROTATE;
+	list_lru_isolate(list, item);
+	adfs_dir_drop(dir, arg);
+	return LRU_REMOVED;
 }
 
 static unsigned long adfs_dir_cache_scan(struct shrinker *shrinker, struct shrink_control *sc)
@@ -141,8 +138,10 @@ static unsigned long adfs_dir_cache_scan(struct shrinker *shrinker, struct shrin
 	unsigned long scan = DIV_ROUND_UP(sc->nr_to_scan, pages);
 	LIST_HEAD(dispose);
 
+	spin_lock(&adfs_dir_cache.lock);
 	freed = list_lru_walk_one(&adfs_dir_cache.lru, sc->nid, sc->memcg, adfs_dir_isolate,
 				  &dispose, &scan);
+	spin_unlock(&adfs_dir_cache.lock);
 	adfs_dir_dispose(&dispose);
 	/* Nothing yet, if all was used of late: the next round will. */
 	return freed * pages;

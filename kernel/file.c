@@ -249,6 +249,13 @@ static void adfs_count_write(struct adfs_sb *sbi, ssize_t done, u64 start)
 	adfs_stat_add(sbi, stage_write_total_ns, adfs_stat_clock() - start);
 }
 
+/* NFS does not append directly: two that do at once would write to the same place. */
+static bool adfs_is_refused_append(const struct file *real, const struct kiocb *iocb)
+{
+	return iocb->ki_flags & IOCB_APPEND && iocb->ki_flags & IOCB_DIRECT &&
+	       real->f_op->check_flags && real->f_op->check_flags(O_APPEND | O_DIRECT);
+}
+
 static ssize_t adfs_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct file *file = iocb->ki_filp, *real;
@@ -265,6 +272,8 @@ static ssize_t adfs_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	real = adfs_real_file(file);
 	if (IS_ERR(real))
 		done = PTR_ERR(real);
+	else if (adfs_is_refused_append(real, iocb))
+		done = -EINVAL;
 	else
 		done = backing_file_write_iter(real, from, iocb, ADFS_WRITE_FLAGS(iocb), &ctx);
 	inode_unlock(inode);

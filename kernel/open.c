@@ -35,18 +35,24 @@ const struct address_space_operations adfs_aops = {
 	.direct_IO = noop_direct_IO,
 };
 
+static struct adfs_mapped *adfs_mapped_of(unsigned long data)
+{
+	return (struct adfs_mapped *)(data & ~ADFS_MAPPED);
+}
+
 static struct adfs_mapped *adfs_file_mapped(const struct file *file)
 {
 	unsigned long data = (unsigned long)READ_ONCE(file->private_data);
 
-	return data & ADFS_MAPPED ? (struct adfs_mapped *)(data & ~ADFS_MAPPED) : NULL;
+	return data & ADFS_MAPPED ? adfs_mapped_of(data) : NULL;
 }
 
 struct adfs_blob *adfs_file_blob(const struct file *file)
 {
-	const struct adfs_mapped *mapped = adfs_file_mapped(file);
+	/* Once: it changes when another maps the same open file for the first time. */
+	unsigned long data = (unsigned long)READ_ONCE(file->private_data);
 
-	return mapped ? mapped->blob : READ_ONCE(file->private_data);
+	return data & ADFS_MAPPED ? adfs_mapped_of(data)->blob : (struct adfs_blob *)data;
 }
 
 /* Opens the real file for a file of ours that is being opened. */
@@ -117,7 +123,8 @@ struct file *adfs_file_for_mapping(struct file *file, struct adfs_blob *blob)
 
 /*
  * Where opening asks somebody else, a server or a scanner, the file for mappings is not opened by
- * the first mapping: that one has mmap_lock, which whoever answers may need.
+ * the first mapping: that one has mmap_lock, which whoever answers may need. Not seen here: 9p
+ * without a cache, which revalidates nothing, and a scanner that comes after the open.
  */
 static bool adfs_is_asked(const struct file *blob)
 {

@@ -96,7 +96,12 @@ class Stale(Guest):
 
     def test_copying(self):
         with open(self.point + "/file", "rb") as file, open(self.point + "/copy", "wb") as out:
+            # The first is that of the readahead.
+            self.below.set(READ, 2)
+            self.assertEqual(os.copy_file_range(file.fileno(), out.fileno(), len(CONTENT)), len(CONTENT))
+            self.assertEqual((self.below.left(READ), read_file(self.point + "/copy")), (0, CONTENT))
             self.below.set(READ, 1000)
+            file.seek(0)
             self.answers("EIO", os.copy_file_range, file.fileno(), out.fileno(), len(CONTENT))
 
     def test_reading_for_ever(self):

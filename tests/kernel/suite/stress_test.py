@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many at once: mounts, lookups of what nobody has looked at, and changes that are compared with the stage afterwards."""
 import errno
+import mmap
 import os
 import random
 
@@ -104,6 +105,23 @@ class Lookups(Guest):
             counted = mount_counters(point)
             self.assertEqual((counted["dir_loads"], counted["directory_blob_reads"]), (2, 2))
             unmount(point)
+
+    def test_of_an_open_file_while_it_is_first_mapped(self):
+        data = b"mapped" * 1000
+        point = self.mount({"file": data})
+        fds = [os.open(point + "/file", os.O_RDONLY) for _ in range(500)]
+
+        def work(process):
+            for fd in fds:
+                if process == 0:
+                    with mmap.mmap(fd, 0, prot=mmap.PROT_READ) as mapping:
+                        assert mapping[:] == data
+                else:
+                    assert os.pread(fd, len(data), 0) == data
+
+        in_parallel(4, work)
+        for fd in fds:
+            os.close(fd)
 
     def test_of_the_same_new_blob(self):
         for turn in range(scaled(15)):
