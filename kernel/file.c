@@ -8,7 +8,6 @@
 #include <linux/falloc.h>
 #include <linux/filelock.h>
 #include <linux/fs.h>
-#include <linux/huge_mm.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/splice.h>

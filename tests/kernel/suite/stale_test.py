@@ -100,8 +100,10 @@ class Stale(Guest):
             self.below.set(READ, 2)
             self.assertEqual(os.copy_file_range(file.fileno(), out.fileno(), len(CONTENT)), len(CONTENT))
             self.assertEqual((self.below.left(READ), read_file(self.point + "/copy")), (0, CONTENT))
+
+    def test_copying_for_ever(self):
+        with open(self.point + "/file", "rb") as file, open(self.point + "/copy", "wb") as out:
             self.below.set(READ, 1000)
-            file.seek(0)
             self.answers("EIO", os.copy_file_range, file.fileno(), out.fileno(), len(CONTENT))
 
     def test_reading_for_ever(self):
