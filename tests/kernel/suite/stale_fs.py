@@ -9,7 +9,7 @@ import stat
 import struct
 import sys
 
-from kit import LIBC, checked
+from kit import LIBC, checked, errno_name, write_file
 
 LOOKUP, FORGET, GETATTR, READLINK, OPEN, READ, STATFS, RELEASE, INIT, OPENDIR, READDIR, RELEASEDIR = (
     1, 2, 3, 5, 14, 15, 17, 18, 26, 27, 28, 29)
@@ -50,6 +50,21 @@ class StaleFs:
     def set(self, kind, count, error=errno.ESTALE):
         self.put(self.ERROR, error)
         self.put(self.KINDS[kind], count)
+
+    def tells_splices(self):
+        """Whether FUSE tells who splices what its server said. Where it reads by iomap that is EIO, whatever it was."""
+        write_file(os.path.join(self.below, "spliced"), b"content")
+        reader, writer = os.pipe()
+        with open(os.path.join(self.point, "spliced"), "rb", buffering=0) as file:
+            # The first is that of the readahead, whose failure tells nobody.
+            self.set(READ, 2)
+            told = errno_name(os.splice, file.fileno(), writer, 7)
+            self.set(READ, 0)
+        os.close(reader)
+        os.close(writer)
+        if told not in ("ESTALE", "EIO"):
+            raise AssertionError("a splice of what is stale: %s" % told)
+        return told == "ESTALE"
 
     def together(self, kind, count):
         self.put(self.TOGETHER, kind)
