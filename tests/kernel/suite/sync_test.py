@@ -140,7 +140,8 @@ class Lost(Guest):
             for fd in fds:
                 self.assertIn(errno_name(syncfs_of, fd), ("EIO", "ENOSPC"))
             for fd in fds:
-                self.answers("OK", syncfs_of, fd)
+                # Something may have been written back in between.
+                wait_until(lambda fd=fd: errno_name(syncfs_of, fd) == "OK", "what was lost has been told")
         self.answers("OK", syncfs, point)
         unmount(point)
         unmount(below)
