@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bytes of staged files: written, cut, allocated, copied, synced, as on the stage's file system."""
-import errno
 import fcntl
 import itertools
 import mmap
@@ -14,7 +13,7 @@ TREE = {"file": b"input\n", "dir": {"deep": b"deep\n"}, "big": bytes(range(256))
 STAGED = ("strict", "overlay", "plain")
 KEEP_SIZE, PUNCH_HOLE, COLLAPSE, ZERO, INSERT, UNSHARE = 1, 2, 8, 16, 32, 64
 RANGES = ((4096, 4096), (0, 65536), (100, 50), (0, 0))
-RWF_APPEND, RWF_DSYNC, RWF_NOAPPEND = 16, 2, 32
+RWF_APPEND, RWF_DSYNC = 16, 2
 
 
 @variants(*STAGED)
@@ -68,23 +67,6 @@ class Writing(Workspace):
         self.assertEqual(os.pwritev(fd, [b"more"], 0, RWF_APPEND), 4)
         self.assertEqual(os.pwritev(fd, [b"S"], 0, RWF_DSYNC), 1)
         self.assertEqual(read_file(self.path("v")), b"S\0onetwomore")
-
-    def test_not_appending_for_once(self):
-        for flags in (os.O_APPEND, 0):
-            with self.subTest(flags=flags):
-                path = self.new("a%d" % flags, b"aaaa")
-                fd = self.open("a%d" % flags, os.O_RDWR | flags)
-                fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
-                os.write(fd, b"end")
-                try:
-                    self.assertEqual(os.pwritev(fd, [b"X"], 1, RWF_NOAPPEND), 1)
-                except OSError as error:
-                    self.assertEqual(error.errno, errno.EOPNOTSUPP)
-                    self.skipTest("this kernel has no RWF_NOAPPEND")
-                self.assertEqual(read_file(path), b"aXaaend")
-                fcntl.fcntl(fd, fcntl.F_SETFL, 0)
-                self.assertEqual(os.pwrite(fd, b"Y", 0), 1)
-                self.assertEqual(read_file(path), b"YXaaend")
 
     def test_truncating(self):
         path = self.new("t", b"0123456789")

@@ -17,6 +17,7 @@ from stale_fs import StaleFs
 TREE = {"file": b"content\n", "dir": {"inner": b"inner\n"}}
 
 FIDEDUPERANGE = 0xC0189436
+RWF_NOAPPEND = 32
 
 
 def as_user(function, *args, uid=1000, gid=1000):
@@ -319,6 +320,23 @@ class Stage(Guest):
         self.assertEqual(read_file(stage + "/dir/new"), b"new")
         self.assertEqual(stat.S_IMODE(os.stat(stage + "/dir").st_mode), 0o750)
         self.answers("EEXIST", write_file, point + "/other/new")
+
+    def test_not_appending_for_once(self):
+        """What was opened to append, or was told to later: one write may ask for its own place all the same."""
+        point = self.mount(TREE, stage=self.scratch("stage"))
+        for flags in (os.O_APPEND, 0):
+            with self.subTest(flags=flags):
+                path = "%s/appended%d" % (point, flags)
+                write_file(path, b"aaaa")
+                fd = os.open(path, os.O_RDWR | flags)
+                fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
+                os.write(fd, b"end")
+                self.assertEqual(os.pwritev(fd, [b"X"], 1, RWF_NOAPPEND), 1)
+                self.assertEqual(read_file(path), b"aXaaend")
+                fcntl.fcntl(fd, fcntl.F_SETFL, 0)
+                self.assertEqual(os.pwrite(fd, b"Y", 0), 1)
+                self.assertEqual(read_file(path), b"YXaaend")
+                os.close(fd)
 
     def test_sharing_blocks_keeps_set_id_bits(self):
         """An equal file's content does not change, whether the file system below can share or not."""
