@@ -47,6 +47,7 @@ def arguments():
     parser.add_argument("--emulated", action="store_true", help="fewer rounds, a smaller source to compile")
     parser.add_argument("--instructions", action="store_true",
                         help="the clock counts instructions: files only, on one CPU, in few rounds")
+    parser.add_argument("--threads", action="store_true", help="only what two threads do at once")
     parser.add_argument("--out", type=pathlib.Path, help="JSON file (default: bench.json in the build folder)")
     return parser.parse_args()
 
@@ -67,8 +68,11 @@ def main():
     try:
         bench = Bench(build, sizes_of(options), scratch, options.backend)
         # A container waits for much else than for instructions.
-        for part in (files,) if options.instructions else (mounts, hooks, files):
-            part.measure(bench)
+        if options.threads:
+            files.measure_threads(bench)
+        else:
+            for part in (files,) if options.instructions else (mounts, hooks, files):
+                part.measure(bench)
         where = f"the same files on {file_system(scratch)}"
     finally:
         for line in sorted(pathlib.Path("/proc/self/mounts").read_text().splitlines(), reverse=True):

@@ -96,6 +96,13 @@ def statistics_of_the_module(bench, root):
         bench.add(f"statistics: {name}", rows, "base: the module built without; the least of 5 turns each")
 
 
+def measure_threads(bench):
+    tree = make_tree(bench)
+    root = bench.import_tree(tree)
+    with bench.server(), bench.mounted(root, "tree") as mountpoint:
+        two_threads(bench, tree, mountpoint)
+
+
 def measure(bench):
     tree = make_tree(bench)
     root = bench.import_tree(tree)

@@ -7,11 +7,12 @@ cd "$(dirname "$0")/../.."
 
 usage() {
   cat <<'USAGE'
-usage: tests/bench/run.sh [--vm VEHICLE] [--icount] [--quick] [--out FILE] [--build FOLDER] [--no-build]
+usage: tests/bench/run.sh [--vm VEHICLE] [--icount] [--threads] [--quick] [--out FILE] [--build FOLDER] [--no-build]
   --vm VEHICLE    backend kernel, in a virtual machine (uml or qemu: tests/kernel/README.md); without it,
                   backend fuse on this host
   --icount        for qemu: one CPU, whose clock counts instructions, and everything in memory. The ratios are those of
                   instructions, the same on a busy host as on an idle one; files only
+  --threads       only what two threads do at once, for two idle processors
   --quick         tiny trees, one round: only that everything works
   --out FILE      where the JSON goes (default: bench.json, bench-VEHICLE.json or bench-qemu-icount.json, in the build folder)
   --build FOLDER  of the programs (default build/release-bench); --no-build: they are there
@@ -28,7 +29,7 @@ while [ $# -gt 0 ]; do
   case "$1" in
     --build) build="${2:?--build needs a folder}"; shift ;;
     --no-build) build_it= ;;
-    --quick) arguments+=(--quick) ;;
+    --quick | --threads) arguments+=("$1") ;;
     --icount) icount=--icount ;;
     --vm) vehicle="${2:?--vm needs a vehicle}"; shift ;;
     --out) out="${2:?--out needs a file}"; shift ;;
