@@ -55,7 +55,7 @@ void adfs_dir_put(struct adfs_dir *dir)
 }
 
 /* Takes an entry out; the caller frees those on `dispose` without the lock. */
-static void adfs_dir_drop(struct adfs_dir *dir, struct list_head *dispose)
+static void adfs_dir_remove(struct adfs_dir *dir, struct list_head *dispose)
 {
 	lockdep_assert_held(&adfs_dir_cache.lock);
 	hash_del(&dir->bucket);
@@ -94,7 +94,7 @@ static void adfs_dir_cache_trim(unsigned long target, unsigned long scan)
 		dir = list_first_entry(&adfs_dir_cache.order, struct adfs_dir, order);
 		if (adfs_dir_is_idle(dir)) {
 			list_lru_del_obj(&adfs_dir_cache.lru, &dir->lru);
-			adfs_dir_drop(dir, &dispose);
+			adfs_dir_remove(dir, &dispose);
 		} else {
 			list_move_tail(&dir->order, &adfs_dir_cache.order);
 		}
@@ -128,7 +128,7 @@ static enum lru_status adfs_dir_isolate(ADFS_ISOLATE_ARGS)
 	if (!adfs_dir_is_idle(dir))
 		return LRU_ROTATE;
 	list_lru_isolate(list, item);
-	adfs_dir_drop(dir, arg);
+	adfs_dir_remove(dir, arg);
 	return LRU_REMOVED;
 }
 

@@ -49,7 +49,10 @@ def arguments():
                         help="the clock counts instructions: files only, on one CPU, in few rounds")
     parser.add_argument("--threads", action="store_true", help="only what two threads do at once")
     parser.add_argument("--out", type=pathlib.Path, help="JSON file (default: bench.json in the build folder)")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.threads and os.cpu_count() < 2:
+        parser.error("--threads: there is one processor")
+    return options
 
 
 def sizes_of(options):
@@ -63,14 +66,15 @@ def sizes_of(options):
 def main():
     options = arguments()
     build = options.build.resolve()
-    out = options.out or build / ("bench-quick.json" if options.quick else "bench.json")
+    kind = "-quick" if options.quick else "-threads" if options.threads else ""
+    out = options.out or build / f"bench{kind}.json"
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="actiondfs-bench.", dir=os.environ.get("TMPDIR", "/var/tmp")))
     try:
         bench = Bench(build, sizes_of(options), scratch, options.backend)
-        # A container waits for much else than for instructions.
         if options.threads:
             files.measure_threads(bench)
         else:
+            # A container waits for much else than for instructions.
             for part in (files,) if options.instructions else (mounts, hooks, files):
                 part.measure(bench)
         where = f"the same files on {file_system(scratch)}"

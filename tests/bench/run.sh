@@ -14,7 +14,7 @@ usage: tests/bench/run.sh [--vm VEHICLE] [--icount] [--threads] [--quick] [--out
                   instructions, the same on a busy host as on an idle one; files only
   --threads       only what two threads do at once, for two idle processors
   --quick         tiny trees, one round: only that everything works
-  --out FILE      where the JSON goes (default: bench.json, bench-VEHICLE.json or bench-qemu-icount.json, in the build folder)
+  --out FILE      where the JSON goes (default, in the build folder: bench.json, bench-VEHICLE.json; with -icount, -threads if only that)
   --build FOLDER  of the programs (default build/release-bench); --no-build: they are there
 USAGE
 }
@@ -23,13 +23,15 @@ build=build/release-bench
 build_it=1
 vehicle=
 icount=
+threads=
 out=
 arguments=()
 while [ $# -gt 0 ]; do
   case "$1" in
     --build) build="${2:?--build needs a folder}"; shift ;;
     --no-build) build_it= ;;
-    --quick | --threads) arguments+=("$1") ;;
+    --quick) arguments+=(--quick) ;;
+    --threads) threads=-threads arguments+=(--threads) ;;
     --icount) icount=--icount ;;
     --vm) vehicle="${2:?--vm needs a vehicle}"; shift ;;
     --out) out="${2:?--out needs a file}"; shift ;;
@@ -79,4 +81,4 @@ fi
 ACTIONDFS="$build/bin/actiondfs" ACTIONDFS_KO_WITHOUT_STATISTICS="$without" tests/kernel/vm.sh "--$vehicle" $icount \
   --timeout 7200 --disk 8G --memory 4G --output "$report" --env TMPDIR=/mnt/ext4 -- \
   bash -c "$in_guest" bench --build "$build" "${arguments[@]}"
-cp "$report/bench.json" "${out:-$build/bench-$vehicle${icount:+-icount}.json}"
+cp "$report/bench.json" "${out:-$build/bench-$vehicle${icount:+-icount}$threads.json}"

@@ -6,12 +6,12 @@ import mmap
 import os
 import struct
 
-from calls import FICLONE, FICLONERANGE, LIBC, checked, errno_name, fallocate, read_file, write_file
+from calls import (COLLAPSE, FICLONE, FICLONERANGE, INSERT, KEEP_SIZE, LIBC, PUNCH_HOLE, UNSHARE, ZERO, checked, errno_name,
+                   fallocate, read_file, write_file)
 from workspace import WithReference, Workspace, by_root, main, variants
 
 TREE = {"file": b"input\n", "dir": {"deep": b"deep\n"}, "big": bytes(range(256)) * 4096}
 STAGED = ("strict", "overlay", "plain")
-KEEP_SIZE, PUNCH_HOLE, COLLAPSE, ZERO, INSERT, UNSHARE = 1, 2, 8, 16, 32, 64
 RANGES = ((4096, 4096), (0, 65536), (100, 50), (0, 0))
 RWF_APPEND, RWF_DSYNC = 16, 2
 

@@ -9,11 +9,11 @@ import os
 import struct
 
 from kit import Counted, Guest, LayoutStore, drop_pages, errno_name, main, read_file, reapi, resident, write_file
-from calls import FICLONE, FICLONERANGE, fallocate
+from calls import (COLLAPSE, FICLONE, FICLONERANGE, FIDEDUPERANGE, INSERT, KEEP_SIZE, PUNCH_HOLE, UNSHARE, ZERO,
+                   fallocate)
 
-FIDEDUPERANGE, FS_IOC_FIEMAP = 0xC0189436, 0xC020660B
+FS_IOC_FIEMAP = 0xC020660B
 FIEMAP_FLAG_SYNC, FIEMAP_EXTENT_SHARED = 1, 0x2000
-KEEP_SIZE, PUNCH_HOLE, COLLAPSE, ZERO, INSERT, UNSHARE = 1, 2, 8, 16, 32, 64
 SAME, DIFFERS = 0, 1
 BLOCK = 4096
 SIZE = 64 * BLOCK

@@ -12,11 +12,11 @@ import subprocess
 from kit import (AT_EMPTY_PATH, Guest, LayoutStore, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, Properties,
                  Raw, SYS_MOUNT_SETATTR, attach, errno_name, in_child, main, read_file, run, syscall, unmount,
                  user_namespace, write_file)
+from calls import FIDEDUPERANGE
 from stale_fs import StaleFs
 
 TREE = {"file": b"content\n", "dir": {"inner": b"inner\n"}}
 
-FIDEDUPERANGE = 0xC0189436
 RWF_NOAPPEND = 32
 
 
